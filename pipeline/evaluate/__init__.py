@@ -1,0 +1,1 @@
+"""How right a run is, measured against truth."""

@@ -1,0 +1,233 @@
+"""Masks as run-length codes.
+
+A mask in a record is COCO's compressed RLE: column-major runs, the first of background, packed 5 bits a character
+(pycocotools `maskApi.c`, rleToString). It is `bytes`, and its size (h, w) is the frame's. Everything here works inside
+the mask's own box, because most masks are small and most pictures are not. Holes and parts are kept to the pixel.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import BadRecord
+
+Bits = NDArray[np.bool_]
+Runs = NDArray[np.int64]
+Size = tuple[int, int]
+
+MAX_CHARS_A_RUN = 7  # 35 bits: more than any picture has pixels
+
+
+def encode(mask: Bits) -> bytes:
+    """A mask to its code: (H, W) -> bytes.
+
+    >>> encode(np.array([[0, 1], [0, 1]], bool))
+    b'22'
+    """
+    return encode_crop(mask, (0, 0), (mask.shape[0], mask.shape[1]))
+
+
+def encode_crop(crop: Bits, corner_xy: tuple[int, int], size_hw: Size) -> bytes:
+    """The code of a mask of `size_hw` that is false outside `crop`, whose upper left pixel is at `corner_xy`."""
+    (x0, y0), h = corner_xy, size_hw[0]
+    columns = np.zeros((crop.shape[1], crop.shape[0] + 1), np.bool_)  # a false pixel ends each column
+    columns[:, :-1] = crop.T
+    column, row = np.divmod(_changes(columns.reshape(-1)), crop.shape[0] + 1)
+    edges = (column + x0) * h + row + y0  # begin, end, begin, end...
+    if y0 == 0 and crop.shape[0] == h:  # a run that reaches the bottom goes on at the top of the next column
+        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
+        edges = np.delete(edges, np.concatenate([joined, joined + 1]))
+    return pack(np.diff(np.concatenate([[0], edges, [h * size_hw[1]]])))
+
+
+def _changes(bits: Bits) -> Runs:
+    """Where a line of pixels differs from the one before, false being before the first: (N,) -> (K,)."""
+    changed = np.empty(len(bits), np.bool_)
+    changed[:1] = bits[:1]
+    np.not_equal(bits[1:], bits[:-1], out=changed[1:])
+    return np.flatnonzero(changed)
+
+
+def encode_logits(logits: NDArray[np.float32], size_hw: Size, threshold: float = 0.0) -> bytes:
+    """A model's small map, scaled up bilinearly and cut at `threshold`: (h, w) -> the code of (H, W).
+
+    Pixel centres as in `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`. Only the part that can
+    exceed the threshold is scaled.
+    """
+    inside = logits > threshold
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not rows.size:
+        return encode_crop(np.zeros((0, 0), bool), (0, 0), size_hw)
+    y, down, seen_rows = _interpolation(rows[0], rows[-1], logits.shape[0], size_hw[0])
+    x, across, seen_columns = _interpolation(columns[0], columns[-1], logits.shape[1], size_hw[1])
+    crop = down @ logits[seen_rows, seen_columns].astype(np.float32, copy=False) @ across.T
+    return encode_crop(crop > threshold, (x, y), size_hw)
+
+
+def _interpolation(
+    first: int, last: int, size_in: int, size_out: int
+) -> tuple[int, NDArray[np.float32], slice]:
+    """Where the outputs that see inputs `first`..`last` begin, their weights, and the inputs weighted."""
+    scale = size_in / size_out
+    begin = max(0, int(np.floor((first - 0.5) / scale)) - 1)
+    end = min(size_out, int(np.ceil((last + 1.5) / scale)) + 1)
+    centre = ((np.arange(begin, end) + 0.5) * scale - 0.5).clip(0, size_in - 1)
+    low = np.floor(centre).astype(np.int64)
+    high = np.minimum(low + 1, size_in - 1)
+    weights = np.zeros((end - begin, size_in), np.float32)
+    np.add.at(weights, (np.arange(end - begin), low), (1 - (centre - low)).astype(np.float32))
+    np.add.at(weights, (np.arange(end - begin), high), (centre - low).astype(np.float32))
+    seen = slice(int(low[0]), int(high[-1]) + 1)
+    return begin, weights[:, seen], seen
+
+
+def decode(code: bytes, size_hw: Size) -> Bits:
+    """A code to its mask: bytes -> (H, W)."""
+    mask = np.zeros(size_hw, np.bool_)
+    crop, (x, y) = decode_crop(code, size_hw)
+    mask[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+    return mask
+
+
+def decode_crop(code: bytes, size_hw: Size) -> tuple[Bits, tuple[int, int]]:
+    """The mask inside its own tight box, and that box's upper left corner (x, y)."""
+    x0, y0, x1, y1 = box(code, size_hw)
+    begin, end = _spans(code)
+    h, crop_h = size_hw[0], y1 - y0
+    steps = np.zeros((x1 - x0) * crop_h + 1, np.int8)
+    steps[(begin // h - x0) * crop_h + begin % h - y0] += 1
+    steps[((end - 1) // h - x0) * crop_h + (end - 1) % h - y0 + 1] -= 1
+    return steps[:-1].cumsum(dtype=np.int8).astype(np.bool_).reshape(x1 - x0, crop_h).T, (x0, y0)
+
+
+def pack(runs: Runs) -> bytes:
+    """Run lengths to characters: (K,) -> bytes. From the fourth on, a run is stored as the change to the run but one."""
+    if len(runs) > 1 and runs[-1] == 0:
+        runs = runs[:-1]
+    change = runs.astype(np.int64)
+    change[3:] -= runs[1:-2]
+    characters, more = [], np.ones(len(change), np.bool_)
+    while more.any():
+        five, change = change & 31, change >> 5
+        rest = np.where(five & 16, change != -1, change != 0)
+        characters.append(np.where(more, five + np.where(rest, 32, 0) + 48, 0))
+        more = more & rest
+    table = np.stack(characters, axis=1)
+    return table[table > 0].astype(np.uint8).tobytes()
+
+
+def unpack(code: bytes) -> Runs:
+    """Characters to run lengths: bytes -> (K,). Raises `BadRecord` where they are no code at all."""
+    digits = np.frombuffer(code, np.uint8).astype(np.int64) - 48
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        raise BadRecord("mask: not a run-length code")
+    last = np.flatnonzero(~digits & 32)
+    first = np.concatenate([[0], last[:-1] + 1])
+    if (last - first).max() >= MAX_CHARS_A_RUN:
+        raise BadRecord("mask: a run length is too large")
+    place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
+    runs = np.add.reduceat((digits & 31) << (5 * place), first)
+    runs -= np.where(digits[last] & 16, 1, 0) << (5 * (last - first + 1))
+    for start in (1, 2):  # the runs of one colour are stored as changes
+        runs[start::2] = runs[start::2].cumsum()
+    return np.asarray(runs)
+
+
+def validate(code: bytes, size_hw: Size) -> bytes:
+    """The code itself, if it fills a picture of `size_hw` exactly; raises `BadRecord` otherwise.
+
+    What comes from outside passes here before any C code sees it: pycocotools reads past the end of a bad code.
+    """
+    runs = unpack(code)
+    if (runs < 0).any():
+        raise BadRecord("mask: a run has a negative length")
+    if int(runs.sum()) != size_hw[0] * size_hw[1]:
+        raise BadRecord(f"mask: runs fill {int(runs.sum())} pixels, the picture has {size_hw[0]} x {size_hw[1]}")
+    return code
+
+
+def _spans(code: bytes) -> tuple[Runs, Runs]:
+    """Begin and end of each run of foreground, in column-major pixel numbers."""
+    edges = unpack(code).cumsum()
+    begin = edges[0::2][: len(edges) // 2]
+    end = edges[1::2]
+    filled = end > begin
+    return begin[filled], end[filled]
+
+
+def area(code: bytes) -> int:
+    """Pixels in the mask.
+
+    >>> area(encode(np.eye(3, dtype=bool)))
+    3
+    """
+    return int(unpack(code)[1::2].sum())
+
+
+def box(code: bytes, size_hw: Size) -> tuple[int, int, int, int]:
+    """The tight half-open box (x0, y0, x1, y1); an empty mask gives zeros.
+
+    >>> box(encode(np.array([[0, 0, 0], [0, 1, 1]], bool)), (2, 3))
+    (1, 1, 3, 2)
+    """
+    begin, end = _spans(code)
+    if not begin.size:
+        return 0, 0, 0, 0
+    h = size_hw[0]
+    x0, x1 = int(begin[0]) // h, (int(end[-1]) - 1) // h + 1
+    if (begin // h != (end - 1) // h).any():  # a run that turns a corner touches bottom and top
+        return x0, 0, x1, h
+    return x0, int((begin % h).min()), x1, int(((end - 1) % h).max()) + 1
+
+
+def iou(a: Sequence[bytes], b: Sequence[bytes], size_hw: Size) -> NDArray[np.float64]:
+    """Overlap of every mask in `a` with every mask in `b`: N, M codes -> (N, M). Two empty masks overlap by 0."""
+    return _overlap(a, b, size_hw, of_a=False)
+
+
+def covered(a: Sequence[bytes], b: Sequence[bytes], size_hw: Size) -> NDArray[np.float64]:
+    """The share of every mask in `a` that lies in every mask in `b`: N, M codes -> (N, M)."""
+    return _overlap(a, b, size_hw, of_a=True)
+
+
+def _overlap(a: Sequence[bytes], b: Sequence[bytes], size_hw: Size, of_a: bool) -> NDArray[np.float64]:
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    from pycocotools import mask as coco
+
+    first, second = ([{"size": list(size_hw), "counts": code} for code in codes] for codes in (a, b))
+    # 'crowd' makes pycocotools divide by the area of the first mask alone
+    table = np.asarray(coco.iou(first, second, [int(of_a)] * len(second)), np.float64)
+    return np.nan_to_num(table, nan=0.0)
+
+
+def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
+    """The mask without specks and pinholes.
+
+    A part (8-connected) or a hole (4-connected) goes if it has fewer pixels than `fraction` of the mask and fewer than
+    `limit_px`. The largest part always stays. A ring's hole is far above both: it stays.
+    """
+    crop, corner = decode_crop(code, size_hw)
+    limit = min(fraction * crop.sum(), limit_px)
+    if limit <= 1:
+        return code
+    tidy = _without_small(crop, limit, connectivity=8, spare_largest=True)
+    background = np.pad(~tidy, 1, constant_values=True)
+    tidy = ~_without_small(background, limit, connectivity=4, spare_largest=False)[1:-1, 1:-1]
+    return code if (tidy == crop).all() else encode_crop(tidy, corner, size_hw)
+
+
+def _without_small(mask: Bits, limit: float, connectivity: int, spare_largest: bool) -> Bits:
+    """The mask less its connected parts of fewer than `limit` pixels."""
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
+    sizes = stats[:, cv2.CC_STAT_AREA]
+    stays = sizes >= limit
+    if stays[1:].all():
+        return mask
+    stays[0] = False
+    if spare_largest and count > 1:
+        stays[1 + int(np.argmax(sizes[1:]))] = True
+    return np.asarray(stays[labels])

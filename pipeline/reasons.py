@@ -1,0 +1,48 @@
+"""Every reason for which a picture or an object does not reach the dataset, in words.
+
+Knows the words only. A stage that drops something names a row of these tables; a test proves that no other is used.
+"""
+
+PICTURES = {
+    "empty_file": "the file has no bytes",
+    "not_a_picture": "not a picture in a format that masklet reads (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PPM, MPO)",
+    "film": "a film: this version works on still pictures",
+    "cut_or_damaged": "the picture is cut short or damaged; save it again from its source",
+    "too_large": "the picture has more pixels than `source.max_pixels` allows",
+    "unsupported_pixels": "pixels of a kind that has no plain 8-bit form",
+    "unreadable": "the file cannot be opened; look at its permissions",
+    "not_a_file": "not a regular file (a pipe, a socket, a device or a dangling link)",
+    "bad_name": "the file's name is not valid Unicode; rename it",
+    "changed": "the file changed or vanished while the run was going on; run again",
+    "duplicate": "the same bytes as another picture, which is kept",
+    "backend_failed": "a model or library failed on this picture; it is tried again in the next run",
+    "worker_died": "the process that worked on this picture died; it is tried again in the next run",
+    "out_of_memory": "not enough memory even for this picture alone; it is tried again in the next run",
+}
+
+OBJECTS = {
+    "outside": "the box has no area inside the picture",
+    "below_threshold": "the score is below the class's threshold",
+    "negative": "a negative prompt fits the same place better",
+    "only_negative": "found by a prompt that only serves as a negative",
+    "too_small": "the box has fewer pixels than the class's `min_area_px`",
+    "too_large": "the box covers more of the picture than the class's `max_area_fraction`",
+    "empty_mask": "the segmenter gave an empty mask",
+    "same_class_twin": "another object of its class, found by the same prompt, has nearly the same mask",
+    "same_class_other_prompt": "another prompt of its class found the same object",
+    "other_class_twin": "an object of another class has nearly the same mask and a higher score",
+    "part_of_another": "its mask lies inside a larger object of its class",
+}
+
+NOTES = {
+    "smaller_batch": "memory ran out; the call was made again with half the pictures",
+}
+
+
+def in_words(reason: str) -> str:
+    """The sentence of a reason.
+
+    >>> in_words("empty_file")
+    'the file has no bytes'
+    """
+    return {**PICTURES, **OBJECTS, **NOTES}[reason]

@@ -1,0 +1,302 @@
+"""The data model: what flows from the first stage to the last.
+
+A `Clip` is a still picture (or a segment of a film): where the pixels are, never the pixels. `Instances` is what was
+found in one frame, as parallel columns. A stage answers with a `Change`: which rows stay, what their columns become,
+which rows went and why. The store keeps changes; replaying them gives the record back. docs/architecture.md has the
+record field by field.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import geometry
+from pipeline.errors import BadRecord
+
+RECORD_VERSION = 1  # of the JSON form; another number is recomputed, never misread
+
+Rows = Sequence[int] | NDArray[np.int64]
+
+FLOATS = {"boxes_xyxy": (4,), "scores": (), "quality": (3,), "presence": ()}
+"""Columns of float32 and the shape of one row; boxes have 3 digits after the point, the others 4."""
+WHOLE = {"track_ids": np.int64, "visible": np.bool_}
+TUPLES = ("names", "score_kind", "prompts", "points", "masks", "source", "extra")
+COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a clip: its number (0 for a still), its time in seconds, and its upright size (h, w)."""
+
+    index: int
+    time_s: float
+    size_hw: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """What was found in one frame: N rows, one an object. `None` is a column not computed yet. Never edited in place.
+
+    boxes_xyxy   (N, 4) float32, pixels, half-open: the detector's box; a row that is not visible has zeros
+    names        N class names; '' for no class
+    scores       (N,) float32 in [0, 1], 4 digits
+    score_kind   N words: what the score means, such as 'class probability'
+    prompts      N texts: what the detector was asked when it found the row
+    points       N times None or (K, 3) of x, y, sign: +1 on the object, -1 off it
+    masks        N times None or a code of pipeline.masks, of the frame's size
+    quality      (N, 3) float32: the segmenter's own IoU estimate, stability, IoU of mask's box and box; NaN is unknown
+    track_ids    (N,) int64 from 1, one identity through a film
+    visible      (N,) bool: false where a track's object is not in sight
+    presence     (N,) float32 in [0, 1]: how sure the tracker is that it is
+    source       N words: the backend that made the row, or 'human'
+    extra        N mappings: what a foreign dataset said
+    """
+
+    size_hw: tuple[int, int]
+    boxes_xyxy: NDArray[np.float32]
+    names: tuple[str, ...]
+    scores: NDArray[np.float32] | None = None
+    score_kind: tuple[str, ...] | None = None
+    prompts: tuple[str, ...] | None = None
+    points: tuple[NDArray[np.float32] | None, ...] | None = None
+    masks: tuple[bytes | None, ...] | None = None
+    quality: NDArray[np.float32] | None = None
+    track_ids: NDArray[np.int64] | None = None
+    visible: NDArray[np.bool_] | None = None
+    presence: NDArray[np.float32] | None = None
+    source: tuple[str, ...] | None = None
+    extra: tuple[Mapping[str, Any], ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, shape in FLOATS.items():
+            self._set(name, _rounded(getattr(self, name), shape, 3 if name == "boxes_xyxy" else 4))
+        for name, kind in WHOLE.items():
+            column = getattr(self, name)
+            self._set(name, None if column is None else np.asarray(column, kind))
+        for name in TUPLES:
+            column = getattr(self, name)
+            self._set(name, None if column is None else tuple(column))
+        for name in COLUMNS:
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.boxes_xyxy):
+                raise BadRecord(f"{name}: want {len(self.boxes_xyxy)} rows, as boxes_xyxy has, got {len(column)}")
+        self._check_values()
+
+    def _set(self, name: str, column: Any) -> None:
+        if isinstance(column, np.ndarray):
+            column.setflags(write=False)
+        object.__setattr__(self, name, column)
+
+    def _check_values(self) -> None:
+        h, w = self.size_hw
+        visible = np.ones(len(self), np.bool_) if self.visible is None else self.visible
+        shown = self.boxes_xyxy[visible]
+        if not geometry.proper(shown).all():
+            raise BadRecord("boxes_xyxy: want finite x0 < x1 and y0 < y1 in every visible row")
+        if len(shown) and ((shown < 0).any() or (shown > np.array([w, h, w, h])).any()):
+            raise BadRecord(f"boxes_xyxy: want boxes inside the picture of {h} x {w} (h x w) pixels")
+        if self.scores is not None and not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise BadRecord("scores: want numbers from 0 to 1")
+        if self.masks is not None and any(m is not None and not v for m, v in zip(self.masks, visible, strict=True)):
+            raise BadRecord("masks: a row that is not visible has no mask")
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that exist, by name."""
+        return {name: column for name in COLUMNS if (column := getattr(self, name)) is not None}
+
+    def take(self, rows: Rows) -> "Instances":
+        """The rows given, in the order given."""
+        rows = np.asarray(rows, np.int64)
+        return replace(self, **{name: _take(column, rows) for name, column in self.columns().items()})
+
+    def digest(self) -> str:
+        """The hash of everything in the record: the same rows give the same text, on every machine."""
+        return sha256_of({"size_hw": self.size_hw, "columns": _to_json(self.columns())})
+
+
+def empty(size_hw: tuple[int, int]) -> Instances:
+    """Nothing found in a frame of `size_hw`."""
+    return Instances(size_hw, np.zeros((0, 4), np.float32), ())
+
+
+def concatenate(parts: Sequence[Instances], size_hw: tuple[int, int]) -> Instances:
+    """The rows of all parts, one below the other; a column exists if it exists in every part that has rows."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return empty(size_hw)
+    shared = [name for name in COLUMNS if all(getattr(part, name) is not None for part in parts)]
+    return Instances(size_hw, **{name: _join([getattr(part, name) for part in parts]) for name in shared})
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """An object that left: its row in the input (None if it never had one), why, and the input's row that survived."""
+
+    row: int | None
+    reason: str
+    survivor: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What a stage did to one frame.
+
+    `kept` are the rows of the input that stay, in the new order; None says that all rows are new. `columns` are the
+    columns set on the rows that stay (all columns, where the rows are new). `drops` are the rows that went.
+    """
+
+    columns: dict[str, Any]
+    kept: tuple[int, ...] | None = None
+    drops: tuple[Drop, ...] = ()
+
+    @classmethod
+    def of(cls, found: Instances, drops: Iterable[Drop] = ()) -> "Change":
+        """All rows are new: what a detector answers."""
+        return cls(found.columns(), None, tuple(drops))
+
+    def applied_to(self, before: Instances) -> Instances:
+        """The frame's rows after this change."""
+        if self.kept is None:
+            return Instances(before.size_hw, **self.columns)
+        return replace(before.take(self.kept), **self.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `drops` travel apart, so that counting them opens no record."""
+        return {"v": RECORD_VERSION, "kept": self.kept, "columns": _to_json(self.columns)}
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> "Change":
+        """The change again; raises `BadRecord` for a version that is not ours."""
+        if form.get("v") != RECORD_VERSION:
+            raise BadRecord(f"record version {form.get('v')!r}: this masklet reads {RECORD_VERSION}")
+        kept = form["kept"]
+        return cls(_from_json(form["columns"]), None if kept is None else tuple(kept))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A still picture or a segment of a film: where its pixels are, and what was found in each frame.
+
+    `id` is of the content, `name` is the POSIX path below the source, `path` is where the bytes are, and `rewrite` says
+    why a plain reader would show the picture differently (None: its bytes can be exported as they are).
+    """
+
+    id: str
+    name: str
+    path: str
+    frames: tuple[Frame, ...]
+    rewrite: str | None = None
+    found: tuple[Instances, ...] = field(default=())
+
+    def after(self, changes: Sequence[Change]) -> "Clip":
+        """The clip with one change a frame applied."""
+        before = self.found or tuple(empty(frame.size_hw) for frame in self.frames)
+        return replace(self, found=tuple(c.applied_to(b) for c, b in zip(changes, before, strict=True)))
+
+    def digest(self) -> str:
+        """The hash of what was found, over all frames; the clip's own id before anything was."""
+        return sha256_of([self.id, *(found.digest() for found in self.found)])
+
+
+def uids(clip_id: str, found: Instances) -> list[str]:
+    """The name of every row for diffs, corrections and reports: clip, class and ordinal within the class.
+
+    >>> uids("c1", Instances((9, 9), [[0, 0, 1, 1]] * 3, ("dog", "cat", "dog")))
+    ['c1/dog/0', 'c1/cat/0', 'c1/dog/1']
+    """
+    seen: dict[str, int] = {}
+    out = []
+    for name in found.names:
+        out.append(f"{clip_id}/{name}/{seen.setdefault(name, 0)}")
+        seen[name] += 1
+    return out
+
+
+def clip_id(content: bytes) -> str:
+    """The same bytes get the same id, whatever the file is called: 32 hex digits of sha256."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def sha256_of(value: Any) -> str:
+    """The hash of plain JSON values, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def to_blob(changes: Sequence[Change]) -> bytes:
+    """One change a frame to bytes for the store."""
+    text = json.dumps([c.to_json() for c in changes], separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
+
+
+def from_blob(blob: bytes) -> list[Change]:
+    """The changes again; raises `BadRecord` for a form that is not ours."""
+    try:
+        return [Change.from_json(form) for form in json.loads(zlib.decompress(blob))]
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadRecord(f"a stored record cannot be read: {error}") from error
+
+
+def _rounded(column: Any, row_shape: tuple[int, ...], digits: int) -> NDArray[np.float32] | None:
+    """float32, rounded so that its decimal form is short and comes back to the same bits."""
+    if column is None:
+        return None
+    wide = np.asarray(column, np.float64).reshape(-1, *row_shape)
+    return np.round(wide, digits).astype(np.float32) + np.float32(0)  # + 0: no negative zero
+
+
+def _take(column: Any, rows: NDArray[np.int64]) -> Any:
+    return tuple(column[row] for row in rows) if isinstance(column, tuple) else column[rows]
+
+
+def _join(columns: Sequence[Any]) -> Any:
+    return sum(columns, ()) if isinstance(columns[0], tuple) else np.concatenate(columns)
+
+
+def _to_json(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns to plain values: NaN is null, a mask is its text, an array is a list."""
+    form: dict[str, Any] = {}
+    for name, column in columns.items():
+        if name in FLOATS:
+            rounded = np.round(np.asarray(column, np.float64), 3 if name == "boxes_xyxy" else 4)
+            form[name] = np.where(np.isnan(rounded), None, rounded).tolist() if name == "quality" else rounded.tolist()
+        elif name in WHOLE:
+            form[name] = np.asarray(column).tolist()
+        elif name == "masks":
+            form[name] = [None if mask is None else mask.decode("ascii") for mask in column]
+        elif name == "points":
+            form[name] = [None if p is None else np.round(np.asarray(p, np.float64), 3).tolist() for p in column]
+        else:
+            form[name] = [dict(row) if name == "extra" else row for row in column]
+    return form
+
+
+def _from_json(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values to columns; a column that this version does not know is refused."""
+    unknown = sorted(set(form) - set(COLUMNS))
+    if unknown:
+        raise BadRecord(f"unknown column {unknown[0]!r}")
+    columns: dict[str, Any] = {}
+    for name, values in form.items():
+        if name == "quality":
+            columns[name] = np.array(values, np.float64).reshape(-1, 3)
+        elif name == "masks":
+            columns[name] = tuple(None if text is None else text.encode("ascii") for text in values)
+        elif name == "points":
+            columns[name] = tuple(None if p is None else np.asarray(p, np.float32) for p in values)
+        else:
+            columns[name] = values
+    return columns
+
+
+assert {f.name for f in fields(Instances)} == {"size_hw", *COLUMNS}

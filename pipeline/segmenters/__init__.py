@@ -1,0 +1,33 @@
+"""Pictures and boxes to masks: the seam, and the table of backends."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pipeline.media import Picture
+from pipeline.records import Instances
+from pipeline.seams import Device, Options
+
+SEGMENTERS = {
+    "fake": "pipeline.segmenters.fake:Fake",
+    "grabcut": "pipeline.segmenters.grabcut:Grabcut",
+}
+
+
+class Segmenter(Protocol):
+    """Finds the pixels of what a box or points mark."""
+
+    def segment(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
+        """Masks for the rows that have none: same pictures, same rows, same order.
+
+        A row's mask may come out empty; the stage drops the row and says so. `quality` may be filled: its third column,
+        the agreement of box and mask, is the stage's.
+        """
+        ...
+
+
+class SegmenterOptions(Options):
+    """A segmenter's options."""
+
+    def open(self, device: Device) -> Segmenter:
+        """Load what is heavy."""
+        raise NotImplementedError
