@@ -13,20 +13,20 @@ MaskletError            1   (never raised itself)
 +-- Locked             10   another live process is at work in the same folder
 +-- ModelMissing       11   a model cannot be had
 +-- DiskFull           12   no space left; what was computed is kept
++-- Interrupted  130, 143   stopped by a signal; what was computed is kept
 
-Exit code 0 is a complete run, 1 an error of ours, 130 and 143 are signals.
+Exit code 0 is a complete run, 1 an error of ours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import ClassVar
 
 
 class MaskletError(Exception):
     """Anything the user can put right: says what, where and what to do."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class ConfigError(MaskletError):
@@ -104,6 +104,17 @@ class DiskFull(MaskletError):
     exit_code = 12
 
 
+class Interrupted(MaskletError):
+    """Stopped by a signal after the work in hand was committed."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message, signal)
+        self.exit_code = 128 + signal  
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @contextmanager
 def blame(backend: str) -> Iterator[None]:
     """Name the backend when a library fails inside the block; our own errors and lack of memory pass through."""
@@ -118,7 +129,7 @@ def blame(backend: str) -> Iterator[None]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a library ran out of memory, told by type or by the words torch and onnxruntime use.
+    """Whether a library ran out of memory, told by type or by the words torch, onnxruntime and OpenCV use.
 
     >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
     True
@@ -126,7 +137,10 @@ def out_of_memory(error: BaseException) -> bool:
     words = str(error).lower()
     return isinstance(error, MemoryError) or any(
         sign in words
-        for sign in ("out of memory", "can't allocate memory", "failed to allocate memory", "not enough memory")
+        for sign in (
+            *("out of memory", "can't allocate memory", "failed to allocate memory", "not enough memory"),
+            "insufficient memory",
+        )
     )
 
 

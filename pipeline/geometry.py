@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
 
+DIGITS = 3
+"""What a record keeps of a coordinate after the point."""
+
 
 def as_boxes(values: ArrayLike) -> Boxes:
     """Anything box-like as (N, 4) float32; nothing becomes (0, 4)."""
@@ -32,14 +35,13 @@ def clip_boxes(boxes_xyxy: Boxes, size_hw: tuple[int, int]) -> Boxes:
 
 
 def proper(boxes_xyxy: Boxes) -> NDArray[np.bool_]:
-    """Which boxes are finite and have an area: (N, 4) -> (N,).
+    """Which boxes are finite and have an area, to the digits that a record keeps: (N, 4) -> (N,).
 
     >>> proper(as_boxes([[0, 0, 1, 1], [2, 0, 2, 1], [float("nan"), 0, 1, 1]])).tolist()
     [True, False, False]
     """
-    finite = np.isfinite(boxes_xyxy).all(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(finite & (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1))
+    kept = np.round(boxes_xyxy.astype(np.float64), DIGITS).astype(np.float32)
+    return np.asarray(np.isfinite(kept).all(axis=1) & (kept[:, 2:] > kept[:, :2]).all(axis=1))
 
 
 def areas(boxes_xyxy: Boxes) -> NDArray[np.float64]:

@@ -16,6 +16,9 @@ Bits = NDArray[np.bool_]
 Runs = NDArray[np.int64]
 Size = tuple[int, int]
 
+NOTHING = b"0"
+"""The code of no pixel in a picture of none: has area 0 and box zeros whatever the size."""
+
 MAX_CHARS_A_RUN = 7  # 35 bits: more than any picture has pixels
 
 
@@ -212,22 +215,20 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     limit = min(fraction * crop.sum(), limit_px)
     if limit <= 1:
         return code
-    tidy = _without_small(crop, limit, connectivity=8, spare_largest=True)
-    background = np.pad(~tidy, 1, constant_values=True)
-    tidy = ~_without_small(background, limit, connectivity=4, spare_largest=False)[1:-1, 1:-1]
+    part, sizes = _parts(crop, connectivity=8)
+    speck = sizes < limit
+    speck[[0, 1 + np.argmax(sizes[1:])]] = False
+    tidy = crop & ~speck[part]
+    part, sizes = _parts(np.pad(~tidy, 1, constant_values=True), connectivity=4)
+    pinhole = sizes < limit
+    pinhole[[0, part[0, 0]]] = False  # what touches the frame of the crop is outside, and no hole
+    tidy |= pinhole[part[1:-1, 1:-1]]
     return code if (tidy == crop).all() else encode_crop(tidy, corner, size_hw)
 
 
-def _without_small(mask: Bits, limit: float, connectivity: int, spare_largest: bool) -> Bits:
-    """The mask less its connected parts of fewer than `limit` pixels."""
+def _parts(mask: Bits, connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The number of each pixel's connected part, 0 where the mask is false, and the pixels in each: (H, W), (K,)."""
     import cv2
 
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
-    sizes = stats[:, cv2.CC_STAT_AREA]
-    stays = sizes >= limit
-    if stays[1:].all():
-        return mask
-    stays[0] = False
-    if spare_largest and count > 1:
-        stays[1 + int(np.argmax(sizes[1:]))] = True
-    return np.asarray(stays[labels])
+    _, part, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
+    return np.asarray(part), np.asarray(stats[:, cv2.CC_STAT_AREA])

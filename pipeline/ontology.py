@@ -32,11 +32,11 @@ class Category(BaseModel):
     name: str = Field(min_length=1)
     prompts: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
-    threshold: float | None = Field(None, ge=0, le=1)
-    min_area_px: float | None = Field(None, ge=0)
-    max_area_fraction: float | None = Field(None, gt=0, le=1)
-    color: str | None = Field(None, pattern=COLOR)
-    id: int | None = Field(None, ge=1)
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    min_area_px: float | None = Field(default=None, ge=0)
+    max_area_fraction: float | None = Field(default=None, gt=0, le=1)
+    color: str | None = Field(default=None, pattern=COLOR)
+    id: int | None = Field(default=None, ge=1)
     retired: bool = False
 
     @field_validator("prompts", "negatives")
@@ -145,7 +145,9 @@ class Ontology:
         for key in place:
             data = data[key]
         if not isinstance(data, Mapping) or not data:
-            raise ConfigError(f"{document.at(place)}: an ontology has at least one class, as in 'dog: [a dog, a puppy]'")
+            raise ConfigError(
+                f"{document.at(place)}: an ontology has at least one class, as in 'dog: [a dog, a puppy]'"
+            )
         categories: list[Category] = []
         problems: list[str] = []
         for name, value in data.items():

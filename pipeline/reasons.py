@@ -26,12 +26,13 @@ OBJECTS = {
     "negative": "a negative prompt fits the same place better",
     "only_negative": "found by a prompt that only serves as a negative",
     "too_small": "the box has fewer pixels than the class's `min_area_px`",
-    "too_large": "the box covers more of the picture than the class's `max_area_fraction`",
+    "covers_too_much": "the box covers more of the picture than the class's `max_area_fraction`",
     "empty_mask": "the segmenter gave an empty mask",
     "same_class_twin": "another object of its class, found by the same prompt, has nearly the same mask",
     "same_class_other_prompt": "another prompt of its class found the same object",
     "other_class_twin": "an object of another class has nearly the same mask and a higher score",
     "part_of_another": "its mask lies inside a larger object of its class",
+    "around_others": "surer objects of its class fill its mask: it is a group or a loose outline",
 }
 
 NOTES = {

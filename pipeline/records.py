@@ -8,6 +8,7 @@ record field by field.
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -24,7 +25,7 @@ RECORD_VERSION = 1  # of the JSON form; another number is recomputed, never misr
 Rows = Sequence[int] | NDArray[np.int64]
 
 FLOATS = {"boxes_xyxy": (4,), "scores": (), "quality": (3,), "presence": ()}
-"""Columns of float32 and the shape of one row; boxes have 3 digits after the point, the others 4."""
+"""Columns of float32 and the shape of one row; coordinates have 3 digits after the point, the others 4."""
 WHOLE = {"track_ids": np.int64, "visible": np.bool_}
 TUPLES = ("names", "score_kind", "prompts", "points", "masks", "source", "extra")
 COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
@@ -75,17 +76,21 @@ class Instances:
 
     def __post_init__(self) -> None:
         for name, shape in FLOATS.items():
-            self._set(name, _rounded(getattr(self, name), shape, 3 if name == "boxes_xyxy" else 4))
+            column = getattr(self, name)
+            self._set(name, None if column is None else _rounded(name, column, shape))
         for name, kind in WHOLE.items():
             column = getattr(self, name)
-            self._set(name, None if column is None else np.asarray(column, kind))
+            self._set(name, None if column is None else np.array(column, kind))
         for name in TUPLES:
             column = getattr(self, name)
             self._set(name, None if column is None else tuple(column))
+        if self.points is not None:
+            self._set("points", tuple(None if row is None else _rounded("points", row, (3,)) for row in self.points))
         for name in COLUMNS:
             column = getattr(self, name)
             if column is not None and len(column) != len(self.boxes_xyxy):
                 raise BadRecord(f"{name}: want {len(self.boxes_xyxy)} rows, as boxes_xyxy has, got {len(column)}")
+        self._check_boxes()
         self._check_values()
 
     def _set(self, name: str, column: Any) -> None:
@@ -93,18 +98,32 @@ class Instances:
             column.setflags(write=False)
         object.__setattr__(self, name, column)
 
-    def _check_values(self) -> None:
+    def _check_boxes(self) -> None:
         h, w = self.size_hw
         visible = np.ones(len(self), np.bool_) if self.visible is None else self.visible
         shown = self.boxes_xyxy[visible]
+        if self.boxes_xyxy[~visible].any():
+            raise BadRecord("boxes_xyxy: want zeros in a row that is not visible")
         if not geometry.proper(shown).all():
             raise BadRecord("boxes_xyxy: want finite x0 < x1 and y0 < y1 in every visible row")
         if len(shown) and ((shown < 0).any() or (shown > np.array([w, h, w, h])).any()):
             raise BadRecord(f"boxes_xyxy: want boxes inside the picture of {h} x {w} (h x w) pixels")
-        if self.scores is not None and not ((self.scores >= 0) & (self.scores <= 1)).all():
-            raise BadRecord("scores: want numbers from 0 to 1")
         if self.masks is not None and any(m is not None and not v for m, v in zip(self.masks, visible, strict=True)):
             raise BadRecord("masks: a row that is not visible has no mask")
+
+    def _check_values(self) -> None:
+        for name in ("scores", "presence"):
+            column = getattr(self, name)
+            if column is not None and not ((column >= 0) & (column <= 1)).all():
+                raise BadRecord(f"{name}: want numbers from 0 to 1")
+        if self.quality is not None and np.isinf(self.quality).any():
+            raise BadRecord("quality: want finite numbers, or NaN where unknown")
+        if self.points is not None and not all(row is None or np.isfinite(row).all() for row in self.points):
+            raise BadRecord("points: want finite numbers")
+        if self.track_ids is not None and (self.track_ids < 1).any():
+            raise BadRecord("track_ids: want numbers from 1")
+        if self.extra is not None:
+            _check_plain(self.extra)
 
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
@@ -203,6 +222,17 @@ class Clip:
         before = self.found or tuple(empty(frame.size_hw) for frame in self.frames)
         return replace(self, found=tuple(c.applied_to(b) for c, b in zip(changes, before, strict=True)))
 
+    def to_text(self) -> str:
+        """Where the picture is and what it is, without what was found: JSON for the store."""
+        frames = [[frame.index, frame.time_s, list(frame.size_hw)] for frame in self.frames]
+        return json.dumps([self.id, self.name, self.path, frames, self.rewrite])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Clip":
+        """The clip again, nothing found."""
+        id_, name, path, frames, rewrite = json.loads(text)
+        return cls(id_, name, path, tuple(Frame(i, t, (h, w)) for i, t, (h, w) in frames), rewrite)
+
     def digest(self) -> str:
         """The hash of what was found, over all frames; the clip's own id before anything was."""
         return sha256_of([self.id, *(found.digest() for found in self.found)])
@@ -247,12 +277,29 @@ def from_blob(blob: bytes) -> list[Change]:
         raise BadRecord(f"a stored record cannot be read: {error}") from error
 
 
-def _rounded(column: Any, row_shape: tuple[int, ...], digits: int) -> NDArray[np.float32] | None:
-    """float32, rounded so that its decimal form is short and comes back to the same bits."""
-    if column is None:
-        return None
-    wide = np.asarray(column, np.float64).reshape(-1, *row_shape)
-    return np.round(wide, digits).astype(np.float32) + np.float32(0)  # + 0: no negative zero
+def _check_plain(extra: tuple[Mapping[str, Any], ...]) -> None:
+    try:
+        json.dumps([dict(row) for row in extra], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadRecord(f"extra: want plain JSON values: {error}") from error
+
+
+def _decimal(name: str, column: Any) -> NDArray[np.float64]:
+    """The numbers of a column to the digits that a record keeps."""
+    digits = geometry.DIGITS if name in ("boxes_xyxy", "points") else 4
+    return np.asarray(np.round(np.asarray(column, np.float64), digits) + 0)  # + 0: no negative zero
+
+
+def _rounded(name: str, column: Any, row_shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Read-only float32, rounded so that its decimal form is short and comes back to the same bits."""
+    decimal = _decimal(name, column)
+    if not decimal.size:
+        decimal = decimal.reshape(0, *row_shape)
+    if decimal.ndim != 1 + len(row_shape) or decimal.shape[1:] != row_shape:
+        raise BadRecord(f"{name}: want {row_shape} numbers a row, got an array of shape {decimal.shape}")
+    rounded = decimal.astype(np.float32)
+    rounded.setflags(write=False)
+    return rounded
 
 
 def _take(column: Any, rows: NDArray[np.int64]) -> Any:
@@ -268,14 +315,15 @@ def _to_json(columns: Mapping[str, Any]) -> dict[str, Any]:
     form: dict[str, Any] = {}
     for name, column in columns.items():
         if name in FLOATS:
-            rounded = np.round(np.asarray(column, np.float64), 3 if name == "boxes_xyxy" else 4)
-            form[name] = np.where(np.isnan(rounded), None, rounded).tolist() if name == "quality" else rounded.tolist()
+            form[name] = _decimal(name, column).tolist()
+            if name == "quality":
+                form[name] = [[None if math.isnan(value) else value for value in row] for row in form[name]]
         elif name in WHOLE:
             form[name] = np.asarray(column).tolist()
         elif name == "masks":
             form[name] = [None if mask is None else mask.decode("ascii") for mask in column]
         elif name == "points":
-            form[name] = [None if p is None else np.round(np.asarray(p, np.float64), 3).tolist() for p in column]
+            form[name] = [None if row is None else _decimal(name, row).tolist() for row in column]
         else:
             form[name] = [dict(row) if name == "extra" else row for row in column]
     return form

@@ -8,7 +8,7 @@ the options and opens them once. A row of a table, or `module:Class` in a config
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,9 @@ class Options(BaseModel):
     """What a user may set on a backend."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    looks: ClassVar[bool] = True
+    """Whether the backend looks at pixels; where not, nothing is decoded ahead for it."""
 
     def fingerprint(self, device: Device) -> dict[str, Any]:
         """All that an answer depends on besides the picture and the question: settings, weights, device kind, threads.
@@ -50,5 +53,5 @@ def lookup(name: str, table: Mapping[str, str], kind: str) -> type[Any]:
         )
     try:
         return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: ':Class', '..module:Class'
         raise UnknownName(f"{kind} {name!r} cannot be imported: {error}") from error

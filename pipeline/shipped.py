@@ -21,27 +21,34 @@ def roots() -> list[Path]:
 
 
 def candidates(name: str, folder: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Every place where `name` of a kind (`configs`, `ontologies`, `checkpoints`) may be."""
+    """Every file of a kind (`configs`, `ontologies`, `checkpoints`) that `name` may mean, best first."""
     for root in roots():
         for place in (root / name, root / folder / name):
-            yield place
-            for suffix in suffixes:
-                yield place.with_name(place.name + suffix)
+            for suffix in ("", *suffixes):
+                path = place.parent / (place.name + suffix)
+                if _is_file(path):
+                    yield path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a file name can be, or behind a locked door
+        return False
 
 
 def find(name: str, folder: str, suffixes: tuple[str, ...] = (".yaml", ".yml")) -> Path:
     """The first file called `name`; raises `UnknownName` with the nearest that exists."""
     for place in candidates(name, folder, suffixes):
-        if place.is_file():
-            return place
-    known = shipped(folder)
+        return place
+    known = shipped(folder, suffixes)
     raise UnknownName(
         f"{name}: no such file, in the working folder or among what masklet carries in {folder}/"
         f" ({', '.join(known) or 'nothing'}){nearest(Path(name).stem, known)}"
     )
 
 
-def shipped(folder: str) -> list[str]:
+def shipped(folder: str, suffixes: tuple[str, ...] = (".yaml", ".yml")) -> list[str]:
     """The names that the package carries in `folder`, sorted."""
-    names = {path.stem for root in roots()[1:] for path in sorted((root / folder).glob("*.y*ml"))}
-    return sorted(names)
+    files = (path for root in roots()[1:] for path in (root / folder).glob("*"))
+    return sorted({path.stem for path in files if path.suffix in suffixes})

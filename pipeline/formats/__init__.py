@@ -38,7 +38,7 @@ class Format(Protocol):
 
     VERSION: int
 
-    def write(self, clips: Iterable[Clip], ontology: Ontology, place: Path) -> None:
+    def write(self, clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> None:
         """Write the dataset into the empty folder `place`: pictures and annotations, each clip looked at once."""
         ...
 

@@ -1,0 +1,212 @@
+"""One configuration: YAML, overrides from the command line, defaults; every problem of it at once.
+
+Each section is a pydantic model that lives beside what it configures; a backend's options stand next to its name. What
+is not written is the default, and defaults stand nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline import dedupe, select, yamls
+from pipeline.detectors import DETECTORS, DetectorOptions
+from pipeline.errors import ConfigError, MaskletError, nearest
+from pipeline.formats import FORMATS
+from pipeline.ontology import Ontology
+from pipeline.seams import Device, Options, lookup
+from pipeline.segmenters import SEGMENTERS, SegmenterOptions
+from pipeline.shipped import find
+from pipeline.sources import Source
+from pipeline.stages import Dedupe, Detect, Segment, Select, Stage
+
+SECTIONS = ("source", "ontology", "detect", "select", "segment", "dedupe", "export", "run")
+WRITTEN_BY_US = ("made_with",)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Export(BaseModel):
+    """What is written at the end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    formats: tuple[str, ...] = ("coco",)
+    hard_link: bool = Field(False, description="exported pictures share their bytes with the source")
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in FORMATS:
+                raise ValueError(f"no format {name!r}{nearest(name, FORMATS)} (have {', '.join(sorted(FORMATS))})")
+        return names
+
+
+class Run(BaseModel):
+    """How the work is done; nothing here changes what comes out, but `device` and `threads` in the last bits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int = Field(8, ge=1, description="pictures a batch, and a commit")
+    workers: int = Field(1, ge=1, description="processes; each opens its own models")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(1, ge=1, description="threads a model may use")
+    in_flight: int | None = Field(
+        None,
+        ge=1,
+        le=4,
+        description="batches in a model's hands at once; a kill can cost so many. Default: 1 on CPU, where more would"
+        " only share the cores, 3 on CUDA, where one computes while others are prepared and encoded",
+    )
+    keep_pages: bool = Field(True, description="tell the C allocator to keep freed memory: large arrays come and go")
+
+    @property
+    def on(self) -> Device:
+        """The device, with `auto` decided, without importing torch."""
+        name = self.device
+        if name == "auto":
+            name = "cuda:0" if Path("/dev/nvidiactl").exists() else "cpu"
+        return Device("cuda:0" if name == "cuda" else name, self.threads)
+
+    @property
+    def batches_in_flight(self) -> int:
+        """`in_flight`, with its default decided."""
+        return self.in_flight or (3 if self.on.name.startswith("cuda") else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole run, checked."""
+
+    source: Source
+    ontology: Ontology
+    detect: DetectorOptions
+    select: select.Rules
+    segment: SegmenterOptions
+    dedupe: dedupe.Rules
+    export: Export
+    run: Run
+    backends: Mapping[str, str]
+
+    def stages(self) -> list[Stage]:
+        """The stages of the pass over still pictures, in order."""
+        on = self.run.on
+        return [
+            Detect(self.detect, self.ontology, on),
+            Select(self.select, self.ontology),
+            Segment(self.segment, on),
+            Dedupe(self.dedupe),
+        ]
+
+    def to_yaml(self, made_with: Mapping[str, Any]) -> str:
+        """The whole configuration as run, which `load` reads again."""
+        sections = {name: getattr(self, name).model_dump(mode="json") for name in SECTIONS if name != "ontology"}
+        for name, backend in self.backends.items():
+            sections[name] = {"backend": backend, **sections[name]}
+        sections["ontology"] = self.ontology.to_json()
+        ordered = {name: sections[name] for name in SECTIONS} | {"made_with": dict(made_with)}
+        return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
+
+
+def load(name: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """A configuration by file or name, with `detect.model=x` overrides; raises `ConfigError` with every problem."""
+    document = yamls.Document("command line", {}) if name is None else yamls.read(find(str(name), "configs"), str(name))
+    return from_document(overridden(document, overrides))
+
+
+def overridden(document: yamls.Document, overrides: Sequence[str]) -> yamls.Document:
+    """The document with `a.b=value` applied, values read as YAML."""
+    if not isinstance(document.data, dict):
+        raise ConfigError(f"{document.where}: want sections ({', '.join(SECTIONS)}), got {type(document.data).__name__}")
+    lines: dict[yamls.Place, int | str] = dict(document.lines)
+    for text in overrides:
+        dotted, _, value = text.partition("=")
+        place = tuple(dotted.split("."))
+        inside = document.data
+        for part in place[:-1]:
+            if not isinstance(inside.get(part), dict):
+                inside[part] = {}
+            inside = inside[part]
+        inside[place[-1]] = yamls.parse(value, text).data if value else ""
+        lines[place] = text
+    return yamls.Document(document.where, document.data, lines)
+
+
+def from_document(document: yamls.Document) -> Config:
+    """A configuration from YAML values; raises `ConfigError` with every problem: where, key, what, the nearest key."""
+    problems: list[str] = []
+    for key in document.data:
+        if key not in (*SECTIONS, *WRITTEN_BY_US):
+            problems.append(f"{document.at((key,))}: {key}: unknown section{nearest(key, SECTIONS)}")
+    ontology = _ontology(document, problems)
+    detect, detector = _backend(document, "detect", DETECTORS, problems)
+    segment, segmenter = _backend(document, "segment", SEGMENTERS, problems)
+    parts: dict[str, Any] = {
+        "source": _section(Source, document, "source", problems),
+        "ontology": ontology,
+        "detect": detect,
+        "select": _section(select.Rules, document, "select", problems),
+        "segment": segment,
+        "dedupe": _section(dedupe.Rules, document, "dedupe", problems),
+        "export": _section(Export, document, "export", problems),
+        "run": _section(Run, document, "run", problems),
+    }
+    if problems:
+        raise ConfigError(problems)
+    return Config(**parts, backends={"detect": detector, "segment": segmenter})
+
+
+def _ontology(document: yamls.Document, problems: list[str]) -> Ontology | None:
+    given = document.data.get("ontology")
+    try:
+        if given is None:
+            raise ConfigError("ontology: missing; name a file, or classes as in --ontology 'dog, cat'")
+        if isinstance(given, str):
+            return Ontology.parse(given)
+        return Ontology.from_document(document, ("ontology",))
+    except ConfigError as error:
+        problems += error.problems
+        return None
+
+
+def _values(document: yamls.Document, section: str, problems: list[str]) -> dict[str, Any]:
+    given = document.data.get(section)
+    if given is None or isinstance(given, dict):
+        return dict(given or {})
+    problems.append(f"{document.at((section,))}: {section}: want keys and values below it, got {given!r}")
+    return {}
+
+
+def _section(model: type[Model], document: yamls.Document, section: str, problems: list[str]) -> Model | None:
+    return _checked(model, _values(document, section, problems), document, section, problems)
+
+
+def _checked(
+    model: type[Model], values: Mapping[str, Any], document: yamls.Document, section: str, problems: list[str]
+) -> Model | None:
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems += yamls.explain(error, document, (section,), ("backend", *model.model_fields))
+        return None
+
+
+def _backend(
+    document: yamls.Document, section: str, table: Mapping[str, str], problems: list[str]
+) -> tuple[Options | None, str]:
+    """A backend's options: the row of the table that `backend` names, made from the other keys of the section."""
+    values = _values(document, section, problems)
+    name = values.pop("backend", None)
+    where = document.at((section, "backend"))
+    if not isinstance(name, str):
+        problems.append(f"{where}: {section}.backend: missing (have {', '.join(sorted(table))}, or give module:Class)")
+        return None, ""
+    try:
+        return _checked(lookup(name, table, section), values, document, section, problems), name
+    except MaskletError as error:
+        problems.append(f"{where}: {section}.backend: {error}")
+        return None, name

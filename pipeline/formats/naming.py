@@ -1,0 +1,62 @@
+"""The names of a dataset's pictures: safe below a folder, and no two alike. Knows no pixels and no format."""
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import PurePosixPath, PureWindowsPath
+
+from pipeline import media
+from pipeline.errors import BadRecord
+from pipeline.records import Clip
+
+MAX_PART_BYTES = 255  # of a file's or folder's name, on every common file system
+
+
+def checked(name: str) -> str:
+    """The name in its plain form, if it stays below the folder it is put in; raises `BadRecord` otherwise.
+
+    >>> checked("./day 1//a.jpg")
+    'day 1/a.jpg'
+    """
+    plain = PurePosixPath(name)
+    try:
+        longest = max((len(part.encode()) for part in plain.parts), default=0)
+    except UnicodeEncodeError:
+        raise BadRecord(f"file name {name!a} is not valid Unicode") from None
+    if not plain.parts or "\0" in name:
+        raise BadRecord(f"file name {name!r} names no file")
+    if "://" in name:
+        raise BadRecord(f"file name {name!r} is an address, not a file")
+    if plain.is_absolute() or ".." in plain.parts or "\\" in name or PureWindowsPath(name).drive:
+        raise BadRecord(f"file name {name!r} leads out of the dataset")
+    if longest > MAX_PART_BYTES:
+        raise BadRecord(f"file name {name[:20]!r}... has a part longer than {MAX_PART_BYTES} bytes")
+    return str(plain)
+
+
+def named(clips: Iterable[Clip]) -> Iterator[tuple[str, Clip]]:
+    """Each clip with the name that its picture has in a dataset, in the order given.
+
+    A picture that is written anew may come to the name of another (`a.gif` becomes `a.gif.png`, which is
+    there too), or to that of a folder: the later of the two moves into the folder `2`, or the next one.
+    """
+    files: set[str] = set()
+    folders: set[str] = set()
+    for clip in clips:
+        name = _free(checked(media.export_name(clip)), files, folders)
+        files.add(name)
+        folders.update(_folders(name))
+        yield name, clip
+
+
+def _free(name: str, files: set[str], folders: set[str]) -> str:
+    choices = (f"{number}/{name}" if number > 1 else name for number in count(1))
+    return next(c for c in choices if c not in files | folders and files.isdisjoint(_folders(c)))
+
+
+def _folders(name: str) -> list[str]:
+    """The folders that a name goes through.
+
+    >>> _folders("a/b/c.jpg")
+    ['a/b', 'a']
+    """
+    return [str(parent) for parent in PurePosixPath(name).parents][:-1]

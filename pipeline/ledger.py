@@ -1,0 +1,55 @@
+"""Everything that did not reach the dataset, row by row: what, where, which stage, which reason, which survivor."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.plan import replayed
+from pipeline.reasons import in_words
+from pipeline.records import Clip, Drop, Instances, uids
+from pipeline.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the ledger. A whole picture has no class and no box; `survivor` is what stayed in its place."""
+
+    picture: str
+    stage: str
+    reason: str
+    detail: str = ""
+    name: str = ""
+    score: float | None = None
+    box_xyxy: tuple[float, ...] | None = None
+    survivor: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return in_words(self.reason) + (f" ({self.detail})" if self.detail else "")
+
+
+def entries(store: Store) -> Iterator[Entry]:
+    """The ledger of the run as it stands: pictures first, then objects, in the order of pictures and stages."""
+    for aside in store.aside():
+        yield Entry(aside.name, aside.stage, aside.reason, aside.detail)
+    for text, keys in store.pictures().values():
+        clip = Clip.from_text(text)
+        for key in keys:
+            drops = store.drops(key)
+            for drop in drops:
+                yield _entry(clip, store.stage(key), drop)
+            clip = replayed(clip, [key], store)
+
+
+def _entry(clip: Clip, stage: str, drop: Drop) -> Entry:
+    """A drop, with what the record before the stage said of its row."""
+    found: Instances | None = clip.found[0] if clip.found else None
+    about: dict[str, Any] = {}
+    if found is not None and drop.row is not None:
+        about["name"] = found.names[drop.row]
+        about["box_xyxy"] = tuple(float(v) for v in found.boxes_xyxy[drop.row].round(3))
+        about["score"] = None if found.scores is None else round(float(found.scores[drop.row]), 4)
+    if found is not None and drop.survivor is not None:
+        about["survivor"] = uids(clip.id, found)[drop.survivor]
+    return Entry(clip.name, stage, drop.reason, drop.detail, **about)

@@ -1,0 +1,132 @@
+"""A run's figures for people: tables on a terminal. The figures themselves are summary.json's."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine import Summary
+from pipeline.errors import NothingToDo, TooManyQuarantined
+from pipeline.ledger import entries
+from pipeline.plan import Work
+from pipeline.reasons import in_words
+from pipeline.store import Store
+
+WIDTH = 110
+
+
+def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
+    """Rows of text under a title, as text."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title, title_justify="left", show_header=bool(head), box=None, pad_edge=False)
+    for number, _ in enumerate(head or (rows[0] if rows else ("",))):
+        drawn.add_column(head[number] if head else "", justify="right" if head and number else "left")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console(width=WIDTH, color_system=None)
+    with console.capture() as capture:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def show(summary: Summary, out: Path) -> str:
+    """What a run did: pictures, objects, what was computed, what went."""
+    rows = [("pictures", f"{summary.pictures} of {summary.files} files")]
+    for name, dataset in summary.datasets.items():
+        rows.append((name, f"{dataset['objects']} objects in {dataset['place']}"))
+        rows.append(("", _in_line(dataset["by_class"])))
+    for stage, did in summary.stages.items():
+        rate = f", {did['computed'] / did['seconds']:.1f}/s" if did["computed"] and did["seconds"] else ""
+        rows.append((stage, f"{did['computed']:.0f} pictures computed{rate}, model asked about {did['asked']:.0f}"))
+    for reason, count in summary.aside.items():
+        rows.append(("set aside", f"{count}: {in_words(reason)}"))
+    for stage, reasons in summary.drops.items():
+        rows += [("dropped", f"{count} at {stage}: {in_words(reason)}") for reason, count in reasons.items()]
+    rows += [("note", note) for note in summary.notes]
+    return table(f"{out}", [row for row in rows if row[1]])
+
+
+def _in_line(counts: Mapping[str, int], most: int = 12) -> str:
+    common = Counter(counts).most_common()
+    more = f", and {len(common) - most} more classes" if len(common) > most else ""
+    return ", ".join(f"{n} {name}" for name, n in common[:most]) + more
+
+
+def judge(summary: Summary, out: Path, max_quarantined: int | None, fail_on_empty: bool) -> None:
+    """Raise for what the user asked to be told by an exit code."""
+    if fail_on_empty and not summary.pictures:
+        raise NothingToDo(f"no picture reached the dataset, of {summary.files} files in the source")
+    if max_quarantined is not None and summary.quarantined > max_quarantined:
+        raise TooManyQuarantined(
+            f"{summary.quarantined} files were set aside, {max_quarantined} are allowed;"
+            f" see `masklet status {out} --ledger`"
+        )
+
+
+def show_work(work: Work, as_json: bool) -> str:
+    """What a run would compute."""
+    if as_json:
+        return json.dumps(asdict(work))
+    rows = []
+    for stage, exact in work.exact.items():
+        most = "" if exact else "at most "
+        rows.append((stage, f"{most}{work.stale[stage]}", f"{most}{work.asked[stage]}"))
+    head = f"{work.pictures} pictures, {work.aside.total()} files set aside" + ("; nothing to do" if work.nothing else "")
+    return table(head, rows, ("stage", "pictures to compute", "to ask the model about"))
+
+
+def show_status(out: Path, store: Store, summary: Mapping[str, Any], as_json: bool) -> str:
+    """What a run has by now: committed results by stage, and what is set aside."""
+    aside = store.aside()
+    datasets = {name: dataset["objects"] for name, dataset in summary.get("datasets", {}).items()}
+    said = {
+        "pictures": len(store.pictures()),
+        "results": store.counts(),
+        "aside": dict(sorted(Counter(a.reason for a in aside).items())),
+        "datasets": datasets,
+    }
+    if as_json:
+        return json.dumps(said)
+    rows = [("pictures", str(said["pictures"])), ("results in the store", _in_line(store.counts()))]
+    rows += [("dataset", f"{name}: {objects} objects") for name, objects in datasets.items()]
+    rows += [(a.name, in_words(a.reason) + (f" ({a.detail})" if a.detail else "")) for a in aside]
+    return table(str(out), rows)
+
+
+def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
+    """Everything that went, a line each."""
+    for entry in entries(store):
+        if as_json:
+            yield json.dumps(asdict(entry), ensure_ascii=False)
+            continue
+        box = "" if entry.box_xyxy is None else " at " + ",".join(f"{v:.0f}" for v in entry.box_xyxy)
+        score = "" if entry.score is None else f" {entry.score:.2f}"
+        stayed = f"; {entry.survivor} stayed" if entry.survivor else ""
+        yield f"{entry.picture}: {entry.stage}: {entry.name}{score}{box}: {entry.why}{stayed}".replace(": :", ":")
+
+
+def show_scores(scores: Mapping[str, Any]) -> str:
+    """AP, AP50 and AR by kind, and AP50 by class."""
+    kinds = scores["kinds"]
+    rows = [(kind, *(_share(said[figure]) for figure in ("ap", "ap50", "ar100"))) for kind, said in kinds.items()]
+    by_class = [
+        (name, str(own["objects"]), *(_share(said["per_class"][name]["ap50"]) for said in kinds.values()))
+        for name, own in kinds["mask"]["per_class"].items()
+    ]
+    parts = [
+        table(f"against the truth of {scores['pictures']} pictures", rows, ("", "AP", "AP50", "AR100")),
+        table("AP50 by class", by_class, ("", "objects", *kinds)),
+        f"{scores['lost_to_empty_mask']} objects were lost to an empty mask",
+    ]
+    if scores["pictures_absent"]:
+        parts.append(f"{scores['pictures_absent']} pictures of the truth are not in the run, and were not judged")
+    return "\n\n".join(parts)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

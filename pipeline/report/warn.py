@@ -1,0 +1,42 @@
+"""What is allowed in a configuration and probably not meant."""
+
+from pathlib import Path
+
+from pipeline.config import Config, load
+from pipeline.errors import MaskletError, nearest
+
+
+def warnings(config: Config, out: Path | None = None) -> list[str]:
+    """One line each; with `out`, also how class numbers shift against the run that is there."""
+    said = config.ontology.warnings() + _unknown_prompts(config)
+    if out is not None and (out / "config.yaml").is_file():
+        said += _shifted(config, out)
+    return said
+
+
+def _unknown_prompts(config: Config) -> list[str]:
+    """Prompts that a closed-set detector does not know: nothing will be found for them."""
+    vocabulary = config.detect.vocabulary()
+    if vocabulary is None:
+        return []
+    return [
+        f"detect: {config.backends['detect']} does not know {prompt!r}{nearest(prompt, vocabulary)} Nothing is found for it."
+        for prompt in config.ontology.prompts()
+        if prompt not in vocabulary
+    ]
+
+
+def _shifted(config: Config, out: Path) -> list[str]:
+    """Classes whose number in datasets is another one than in the run before."""
+    try:
+        before = load(out / "config.yaml").ontology.numbers()
+    except MaskletError:
+        return []
+    now = config.ontology.numbers()
+    moved = [f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]]
+    if not moved:
+        return []
+    return [
+        f"ontology: class numbers shift against {out}: {', '.join(moved)}. A model trained on the old numbers will name"
+        " things wrongly; give the classes an `id`, or add new ones at the end."
+    ]

@@ -1,0 +1,85 @@
+"""Which of the boxes found are wanted: thresholds, negatives and sizes, without a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline import geometry
+from pipeline.ontology import Category, Ontology
+from pipeline.records import Change, Drop, Instances
+
+VERSION = 1
+
+
+class Rules(BaseModel):
+    """What a box must have to stay; a class's own threshold and limits stand in the ontology."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float = Field(0.3, ge=0, le=1, description="lowest score kept, for classes that give none")
+    negative_iou: float = Field(
+        0.5, gt=0, le=1, description="a negative prompt rules out a box that it overlaps by this much with a higher score"
+    )
+
+
+def identity(rules: Rules, ontology: Ontology) -> dict[str, Any]:
+    """All that the answer depends on besides the rows; a class that sets nothing is not in it."""
+    fields = {"threshold", "negatives", "min_area_px", "max_area_fraction"}
+    own = {c.name: c.model_dump(mode="json", include=fields, exclude_defaults=True) for c in ontology.active}
+    return {"rules": rules.model_dump(mode="json"), "classes": {name: said for name, said in own.items() if said}}
+
+
+def select(found: Instances, rules: Rules, ontology: Ontology) -> Change:
+    """The rows that stay, in their order, and a reason for every other row: the first that applies."""
+    classes = {c.name: c for c in ontology.active}
+    h, w = found.size_hw
+    threshold, smallest, largest = (
+        _per_row(found, classes, rule)
+        for rule in (
+            lambda c: rules.threshold if c.threshold is None else c.threshold,
+            lambda c: c.min_area_px or 0.0,
+            lambda c: (c.max_area_fraction or 1.0) * h * w,
+        )
+    )
+    scores = np.ones(len(found)) if found.scores is None else found.scores.astype(np.float64).round(4)
+    box_px = geometry.areas(found.boxes_xyxy)
+    unnamed = np.array([name == "" for name in found.names], np.bool_)
+    reasons = np.select(
+        [unnamed, scores < threshold, box_px < smallest, box_px > largest],
+        ["only_negative", "below_threshold", "too_small", "covers_too_much"],
+        "",
+    )
+    better = _better_negative(found, scores, classes, rules.negative_iou)
+    reasons[(reasons == "") & (better >= 0)] = "negative"
+    drops = tuple(
+        Drop(int(row), str(reasons[row]), int(better[row]) if reasons[row] == "negative" else None)
+        for row in np.flatnonzero(reasons != "")
+    )
+    return Change({}, tuple(int(row) for row in np.flatnonzero(reasons == "")), drops)
+
+
+def _per_row(found: Instances, classes: Mapping[str, Category], rule: Any) -> NDArray[np.float64]:
+    """A class's setting for each row; rows without a class get 0."""
+    of_class = {name: rule(category) for name, category in classes.items()}
+    return np.array([of_class.get(name, 0.0) for name in found.names], np.float64)
+
+
+def _better_negative(
+    found: Instances, scores: NDArray[np.float64], classes: Mapping[str, Category], least_iou: float
+) -> NDArray[np.int64]:
+    """For each row the best row of one of its class's negatives that overlaps it with a higher score, or -1: (N,)."""
+    best = np.full(len(found), -1, np.int64)
+    prompts = found.prompts or ("",) * len(found)
+    for category in classes.values():
+        mine = np.array([i for i, name in enumerate(found.names) if name == category.name], np.int64)
+        against = np.array([i for i, prompt in enumerate(prompts) if prompt in category.negatives], np.int64)
+        if not mine.size or not against.size:
+            continue
+        iou = geometry.box_iou(found.boxes_xyxy[mine], found.boxes_xyxy[against])
+        rival = np.where((iou >= least_iou) & (scores[against] > scores[mine, None]), scores[against], -1.0)
+        winner = rival.argmax(axis=1)
+        best[mine] = np.where(rival.max(axis=1) > 0, against[winner], -1)
+    return best

@@ -1,0 +1,286 @@
+"""run.db: what every stage answered, what models said, and why things went. A cache: safe to delete.
+
+SQLite with a write-ahead log, synced at every commit, one writer. Keys are hashes of content, so a row is right for
+ever, and another run's store can be read for what it knows. docs/architecture.md describes the tables.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError, DiskFull
+from pipeline.records import Drop
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta     (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files    (path TEXT PRIMARY KEY, stamp TEXT, seen TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS results  (key TEXT PRIMARY KEY, clip TEXT, stage TEXT, output TEXT, counts TEXT, drops TEXT,
+                                     blob BLOB);
+CREATE TABLE IF NOT EXISTS memory   (clip TEXT, scope TEXT, part TEXT, blob BLOB, PRIMARY KEY (clip, scope, part))
+                                    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pictures (name TEXT PRIMARY KEY, record TEXT, chain TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aside    (name TEXT PRIMARY KEY, stage TEXT, reason TEXT, detail TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes    (stage TEXT, reason TEXT, detail TEXT, PRIMARY KEY (stage, reason, detail))
+                                    WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one stage answered for one clip, and the changes it made as bytes of `records.to_blob`."""
+
+    key: str
+    clip: str
+    stage: str
+    output: str
+    drops: tuple[Drop, ...]
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clip that fails at a stage and would again: kept under the stage's key."""
+
+    key: str
+    clip: str
+    stage: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is looked up of a result: the hash of the record after it, and how many objects went, by reason."""
+
+    output: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a model said of one part of a clip (a prompt, a box): `scope` is the hash of the model and its settings."""
+
+    clip: str
+    scope: str
+    part: str
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A picture that is not in the dataset: which stage set it aside, and why."""
+
+    name: str
+    stage: str
+    reason: str
+    detail: str = ""
+
+
+class Store:
+    """One run's store; `reuse` are other runs' stores, read only: what they know is copied when it is used."""
+
+    def __init__(self, path: Path | None, reuse: Sequence[Path] = ()) -> None:
+        self.path = path
+        with _explained(path):
+            self._db = _connect(path)
+            self._others = [_connect_read_only(other) for other in reuse]
+        self._borrowed: list[Sequence[Any]] = []
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Fold the log into the file and let go of it."""
+        for db in (*self._others, self._db):
+            db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All writes inside the block are one commit: on disk when it ends, or not at all."""
+        with _explained(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", self._borrowed)
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+            self._borrowed.clear()
+
+    # Files
+
+    def seen(self) -> dict[str, tuple[str, list[Any]]]:
+        """What is known of files: path -> (stamp, plain values of `sources.Seen`); the own store's word goes last."""
+        known: dict[str, tuple[str, list[Any]]] = {}
+        for db in (*reversed(self._others), self._db):
+            rows = db.execute("SELECT path, stamp, seen FROM files")
+            known.update({path: (stamp, json.loads(seen)) for path, stamp, seen in rows})
+        return known
+
+    def remember_files(self, rows: Iterable[tuple[str, str, list[Any]]]) -> None:
+        """Remember what looking at files has shown: (path, stamp, plain values)."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", ((p, s, json.dumps(form)) for p, s, form in rows)
+        )
+
+    # Results
+
+    def result(self, key: str) -> Found | Failure | None:
+        """What is under a key, no blob opened; a result of a reused run is copied with the next commit."""
+        row = self._db.execute("SELECT key, clip, stage, output, counts FROM results WHERE key = ?", (key,)).fetchone()
+        for other in () if row else self._others:
+            row = other.execute("SELECT * FROM results WHERE key = ? AND output IS NOT NULL", (key,)).fetchone()
+            if row is not None:
+                self._borrowed.append(row)
+                break
+        if row is None:
+            return None
+        key, clip, stage, output, counts = row[:5]
+        said = json.loads(counts)
+        return Found(output, said) if output is not None else Failure(key, clip, stage, *said)
+
+    def blob(self, key: str) -> bytes:
+        """The changes that a stage made: bytes of `records.to_blob`; raises `KeyError`."""
+        return bytes(self._column("blob", key))
+
+    def drops(self, key: str) -> list[Drop]:
+        """What went at a stage; raises `KeyError`."""
+        return [Drop(*drop) for drop in json.loads(self._column("drops", key))]
+
+    def stage(self, key: str) -> str:
+        """The stage that a result is of; raises `KeyError`."""
+        return str(self._column("stage", key))
+
+    def _column(self, column: str, key: str) -> Any:
+        for db in (self._db, *self._others):
+            row = db.execute(f"SELECT {column} FROM results WHERE key = ?", (key,)).fetchone()  # noqa: S608
+            if row is not None:
+                return row[0]
+        raise KeyError(key)
+
+    def add(self, results: Iterable[Result | Failure], remembered: Iterable[Remembered] = ()) -> None:
+        """Keep results and what models said; inside `writing`."""
+        self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, results))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)",
+            ((m.clip, m.scope, m.part, m.blob) for m in remembered),
+        )
+
+    def memory(self, clip: str, scopes: Sequence[str]) -> dict[tuple[str, str], bytes]:
+        """What models with these scopes said of a clip: (scope, part) -> bytes; the own store's word goes first."""
+        found: dict[tuple[str, str], bytes] = {}
+        marks = ", ".join("?" * len(scopes))
+        for db in (*reversed(self._others), self._db):
+            rows = db.execute(
+                f"SELECT scope, part, blob FROM memory WHERE clip = ? AND scope IN ({marks})",  # noqa: S608
+                (clip, *scopes),
+            )
+            found.update({(scope, part): bytes(blob) for scope, part, blob in rows})
+        return found
+
+    # The run as it stands
+
+    def pictures(self) -> dict[str, tuple[str, list[str]]]:
+        """The pictures of the run in the order of names: name -> (record as JSON, keys of its results)."""
+        rows = self._db.execute("SELECT name, record, chain FROM pictures ORDER BY name")
+        return {name: (record, json.loads(chain)) for name, record, chain in rows}
+
+    def set_pictures(self, rows: dict[str, tuple[str, list[str]]]) -> None:
+        """Say which pictures the run has; only what differs is written."""
+        before = self.pictures()
+        self._db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in before.keys() - rows.keys()))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)",
+            ((name, record, json.dumps(chain)) for name, (record, chain) in rows.items() if before.get(name) != (record, chain)),
+        )
+
+    def aside(self) -> list[Aside]:
+        """The pictures that are not in the dataset, in the order of names."""
+        return [Aside(*row) for row in self._db.execute("SELECT * FROM aside ORDER BY name")]
+
+    def set_aside(self, rows: Iterable[Aside]) -> None:
+        """Say which pictures are not in the dataset."""
+        wanted = {(a.name, a.stage, a.reason, a.detail) for a in rows}
+        before = set(self._db.execute("SELECT * FROM aside"))
+        self._db.executemany("DELETE FROM aside WHERE name = ?", ((row[0],) for row in before - wanted))
+        self._db.executemany("INSERT INTO aside VALUES (?, ?, ?, ?)", sorted(wanted - before))
+
+    def notes(self) -> list[tuple[str, str, str]]:
+        """What happened to the run as a whole: (stage, reason, detail)."""
+        return list(self._db.execute("SELECT * FROM notes ORDER BY stage, reason, detail"))
+
+    def note(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Note what happened to the run as a whole."""
+        self._db.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", rows)
+
+    def counts(self) -> dict[str, int]:
+        """How many results each stage has here, of whatever settings."""
+        return dict(self._db.execute("SELECT stage, count(*) FROM results GROUP BY stage"))
+
+
+def _row(result: Result | Failure) -> tuple[Any, ...]:
+    if isinstance(result, Failure):
+        return result.key, result.clip, result.stage, None, json.dumps([result.reason, result.detail]), None, None
+    counts = json.dumps(Counter(drop.reason for drop in result.drops), sort_keys=True)
+    drops = json.dumps([[d.row, d.reason, d.survivor, d.detail] for d in result.drops], separators=(",", ":"))
+    return result.key, result.clip, result.stage, result.output, counts, drops, result.blob
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    """Open for writing; a store of another schema, or a damaged one, is moved aside and begun anew."""
+    db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=30)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(SCHEMA)
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+        fits = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(SCHEMA_VERSION),)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) or path is None:
+            db.close()
+            raise
+        fits = False
+    if fits or path is None:
+        return db
+    db.close()
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(f"{path.name}.unreadable{suffix}"))
+    return _connect(path)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise ConfigError(f"--reuse {path.parent}: no run.db there; name the folder of a run")
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    if row != (str(SCHEMA_VERSION),):
+        raise ConfigError(f"--reuse {path.parent}: its run.db is of another version of masklet")
+    return db
+
+
+@contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    """Turn SQLite's words about the disk into ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "disk is full" in str(error) or "disk I/O" in str(error):
+            raise DiskFull(f"{path}: the disk is full; make room and run the same command again") from error
+        if "unable to open" in str(error) or "readonly" in str(error):
+            raise ConfigError(f"{path}: cannot be written; choose another --out") from error
+        raise
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"{path}: is damaged; delete it, it is only a cache ({error})") from error
