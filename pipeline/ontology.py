@@ -5,8 +5,10 @@ the fields of `Category`. On the command line, 'dog, cat'. In Python also autodi
 {caption: class} dict that it takes.
 """
 
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +18,36 @@ from pipeline import yamls
 from pipeline.errors import ConfigError
 from pipeline.shipped import candidates, find
 
-COLOR = r"^#[0-9a-fA-F]{6}$"
+COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class Category(BaseModel):
     """One class.
 
-    `prompts` find it, any of them; a `negatives` prompt that fits the same place better rules an object out. `threshold`
-    is the lowest score kept, `min_area_px` and `max_area_fraction` bound its box. `id` is its number in datasets (else
-    the lowest free one, in order); a `retired` class keeps its number and is neither asked for nor exported.
+    `prompts` find it, any of them; a `negatives` prompt that fits the same place better rules an object out.
+    `threshold` is the lowest score kept, `min_area_px` and `max_area_fraction` bound its box. `id` is its number in
+    datasets (else the lowest free one, in order); a `retired` class keeps its number and is neither asked for nor
+    exported.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: str
     prompts: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
     threshold: float | None = Field(default=None, ge=0, le=1)
-    min_area_px: float | None = Field(default=None, ge=0)
+    min_area_px: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     max_area_fraction: float | None = Field(default=None, gt=0, le=1)
-    color: str | None = Field(default=None, pattern=COLOR)
+    color: str | None = None
     id: int | None = Field(default=None, ge=1)
     retired: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("a class needs a name")
+        return name
 
     @field_validator("prompts", "negatives")
     @classmethod
@@ -46,16 +56,31 @@ class Category(BaseModel):
             raise ValueError("a prompt is empty")
         return tuple(dict.fromkeys(text.strip() for text in texts))
 
+    @field_validator("threshold", "min_area_px", "max_area_fraction", "id", mode="before")
+    @classmethod
+    def _is_a_number(cls, number: Any) -> Any:
+        if isinstance(number, bool):  # pydantic takes true for 1, and YAML takes yes for true
+            raise ValueError("want a number")
+        return number
+
+    @field_validator("color")
+    @classmethod
+    def _is_a_color(cls, color: str | None) -> str | None:
+        if color is not None and not COLOR.fullmatch(color):
+            raise ValueError("want a colour as '#rrggbb', in quotes")
+        return color
+
+    def asked(self) -> "Category":
+        """The class with its name as the prompt, where none is given."""
+        return self if self.prompts else self.model_copy(update={"prompts": (self.name.strip(),)})
+
 
 class Ontology:
     """The classes, in the order in which datasets number them."""
 
     def __init__(self, categories: Iterable[Category]) -> None:
-        self.categories = tuple(
-            category if category.prompts else category.model_copy(update={"prompts": (category.name.strip(),)})
-            for category in categories
-        )
-        problems = list(_contradictions(self.categories))
+        self.categories = tuple(category.asked() for category in categories)
+        problems = [f"{name}: {what}" for name, what in _contradictions(self.categories)]
         if problems:
             raise ConfigError(problems)
         self._class_of = {prompt: c.name for c in self.active for prompt in c.prompts}
@@ -117,8 +142,10 @@ class Ontology:
             raise ConfigError(f"ontology: cannot be made from {type(given).__name__}")
         prompts: dict[str, list[str]] = {}
         for caption, name in pairs:
-            prompts.setdefault(str(name), []).append(str(caption))
-        return cls(Category(name=name, prompts=tuple(captions)) for name, captions in prompts.items())
+            if not isinstance(caption, str) or not isinstance(name, str):
+                raise ConfigError(f"ontology: want {{caption: class}}, both text, got {caption!r}: {name!r}")
+            prompts.setdefault(name, []).append(caption)
+        return cls.from_document(yamls.Document("ontology", prompts))
 
     @classmethod
     def parse(cls, given: str) -> "Ontology":
@@ -128,7 +155,7 @@ class Ontology:
         ('dog', 'cat')
         """
         suffixes = (".yaml", ".yml")
-        if given.endswith(suffixes) or any(p.is_file() for p in candidates(given, "ontologies", suffixes)):
+        if given.endswith(suffixes) or any(candidates(given, "ontologies", suffixes)):
             return cls.read(find(given, "ontologies"))
         words = [word.strip() for word in given.split(",") if word.strip()]
         return cls.from_document(yamls.Document("--ontology", dict.fromkeys(words)))
@@ -140,7 +167,7 @@ class Ontology:
 
     @classmethod
     def from_document(cls, document: yamls.Document, place: yamls.Place = ()) -> "Ontology":
-        """From the mapping at `place` of a YAML document."""
+        """From the mapping at `place` of a YAML document; raises `ConfigError` with every problem."""
         data = document.data
         for key in place:
             data = data[key]
@@ -151,45 +178,66 @@ class Ontology:
         categories: list[Category] = []
         problems: list[str] = []
         for name, value in data.items():
-            here = (*place, name)
             try:
-                categories.append(Category(name=name, **_long_form(value)))
-            except ValidationError as error:
-                problems += yamls.explain(error, document, here, Category.model_fields)
-            except ValueError as error:
-                problems.append(f"{document.at(here)}: {name}: {error}")
+                categories.append(_category(name, value, document, (*place, name)))
+            except ConfigError as error:
+                problems += error.problems
+        for name, what in _contradictions([category.asked() for category in categories]):
+            problems.append(f"{document.at((*place, name))}: {name}: {what}")
         if problems:
             raise ConfigError(problems)
-        try:
-            return cls(categories)
-        except ConfigError as error:
-            raise ConfigError([f"{document.at(place)}: {problem}" for problem in error.problems]) from error
+        return cls(categories)
 
 
-def _long_form(value: Any) -> dict[str, Any]:
-    """A class's YAML value as the fields of `Category`."""
-    if value is None:
-        return {}
+def _category(name: str, value: Any, document: yamls.Document, here: yamls.Place) -> Category:
+    """A class from its key and its YAML value; raises `ConfigError` with every problem."""
     if isinstance(value, list):
-        return {"prompts": value}
-    if isinstance(value, Mapping):
-        if "name" in value:
-            raise ValueError("a class's name is its key; 'name' is no field")
-        return dict(value)
-    raise ValueError(f"want a list of prompts, as in [{value!s}], or a mapping of fields, got {value!r}")
+        value, document = {"prompts": value}, _as_long_form(document, here)
+    elif value is not None and not isinstance(value, Mapping):
+        want = f"want a list of prompts, as in [{value}], or a mapping of fields"
+        raise ConfigError(f"{document.at(here)}: {name}: {want} (got {value!r})")
+    fields = dict(value or {})
+    problems = [f"{document.at((*here, key))}: {name}.{key}: {what}" for key, what in _slips(fields)]
+    try:
+        category = Category(**(fields | {"name": name}))
+    except ValidationError as error:
+        problems += yamls.explain(error, document, here, set(Category.model_fields) - {"name"})
+    if problems:
+        raise ConfigError(problems)
+    return category
 
 
-def _contradictions(categories: Iterable[Category]) -> Iterable[str]:
-    """What no dataset could mean: one prompt for two classes, one number for two classes, a prompt against itself."""
+def _as_long_form(document: yamls.Document, here: yamls.Place) -> yamls.Document:
+    """The document, where the prompts of a short form stand where those of the long one would."""
+    prompts: dict[yamls.Place, int | str] = {
+        (*here, "prompts", place[-1]): line for place, line in document.lines.items() if place[:-1] == here
+    }
+    return replace(document, lines={**document.lines, **prompts})
+
+
+def _slips(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is easily written by accident: key, what is wrong."""
+    if "name" in fields:
+        yield "name", "a class's name is its key; 'name' is no field"
+    if "color" in fields and fields["color"] is None:
+        yield "color", "nothing stands here: an unquoted # begins a comment; write it as '#rrggbb', in quotes"
+
+
+def _contradictions(categories: Iterable[Category]) -> Iterator[tuple[str, str]]:
+    """What no dataset could mean: one name, number or prompt for two classes: class, what is wrong."""
+    names: set[str] = set()
     owner: dict[str, str] = {}
     number: dict[int, str] = {}
     for c in categories:
+        if c.name in names:
+            yield c.name, "two classes have this name"
+        names.add(c.name)
         if c.id is not None and number.setdefault(c.id, c.name) != c.name:
-            yield f"{c.name}: id {c.id} is also that of {number[c.id]!r}"
+            yield c.name, f"id {c.id} is also that of {number[c.id]!r}"
         if c.retired:
             continue
         for prompt in c.prompts:
             if owner.setdefault(prompt, c.name) != c.name:
-                yield f"{c.name}: prompt {prompt!r} is also one of {owner[prompt]!r}; what it finds would have two classes"
-        for prompt in set(c.negatives) & set(c.prompts):
-            yield f"{c.name}: {prompt!r} is both a prompt and a negative"
+                yield c.name, f"prompt {prompt!r} is also one of {owner[prompt]!r}; which class would it find?"
+        for prompt in sorted(set(c.negatives) & set(c.prompts)):
+            yield c.name, f"{prompt!r} is both a prompt and a negative"

@@ -189,11 +189,11 @@ def pillow() -> Any:
     """Pillow's Image module, its warnings ignored: what goes wrong is in our own errors.
 
     Not by `warnings.catch_warnings`, which other threads would see come and go: by one filter that stays, and
-    is put back where somebody (a test runner) has taken it away.
+    is put in front again where somebody (a test runner) has put others there.
     """
     from PIL import Image
 
     with QUIET:
-        if not any(rule[0] == "ignore" and rule[3] == PILLOW for rule in warnings.filters):
+        if not any(rule[0] == "ignore" and rule[3] == PILLOW for rule in warnings.filters[:1]):
             warnings.filterwarnings("ignore", module=PILLOW.pattern)
     return Image

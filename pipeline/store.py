@@ -214,7 +214,7 @@ class Store:
         wanted = {(a.name, a.stage, a.reason, a.detail) for a in rows}
         before = set(self._db.execute("SELECT * FROM aside"))
         self._db.executemany("DELETE FROM aside WHERE name = ?", ((row[0],) for row in before - wanted))
-        self._db.executemany("INSERT INTO aside VALUES (?, ?, ?, ?)", sorted(wanted - before))
+        self._db.executemany("INSERT OR REPLACE INTO aside VALUES (?, ?, ?, ?)", sorted(wanted - before))
 
     def notes(self) -> list[tuple[str, str, str]]:
         """What happened to the run as a whole: (stage, reason, detail)."""

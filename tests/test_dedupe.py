@@ -275,9 +275,7 @@ def test_a_mask_is_cleaned_before_it_is_compared():
     assert dedupe(found, Rules(**AS_DRAWN)).drops == ()
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"part_of": 0}, {"same_class_iou": 1.1}, {"speck_px": -1}, {"same_clas_iou": 0.5}]
-)
+@pytest.mark.parametrize("wrong", [{"part_of": 0}, {"same_class_iou": 1.1}, {"speck_px": -1}, {"same_clas_iou": 0.5}])
 def test_rules_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Rules(**wrong)
@@ -297,9 +295,7 @@ rows = st.tuples(
     st.sampled_from(["yolox", "human"]),
 )
 frames = st.lists(rows, min_size=1, max_size=9).map(
-    lambda given: frame(
-        *((*kind, score, bar) for kind, score, bar, _ in given), source=tuple(row[3] for row in given)
-    )
+    lambda given: frame(*((*kind, score, bar) for kind, score, bar, _ in given), source=tuple(row[3] for row in given))
 )
 
 
@@ -312,9 +308,7 @@ def described(found, row):
 def outcome(found, order):
     shuffled = found.take(order)
     change = dedupe(shuffled, Rules(**AS_DRAWN))
-    return sorted(
-        (described(shuffled, d.row), d.reason, described(shuffled, d.survivor)) for d in change.drops
-    )
+    return sorted((described(shuffled, d.row), d.reason, described(shuffled, d.survivor)) for d in change.drops)
 
 
 @given(frames, st.randoms(use_true_random=False))

@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,8 +49,7 @@ def verdict(content, max_pixels=media.MAX_PIXELS):
         probe = media.probe(content, max_pixels)
         rgb = media.decode(content, max_pixels)
     except BadMedia as error:
-        assert error.reason in PICTURES
-        return error.reason
+        return error.reason if error.reason in PICTURES else f"a reason without words: {error}"
     assert rgb.shape == (*probe.size_hw, 3)
     return " ".join(["used", "x".join(map(str, probe.size_hw)), *([probe.rewrite] if probe.rewrite else [])])
 
@@ -159,9 +159,9 @@ def thumbnail(path):
 @pytest.mark.parametrize("orientation", [3, 5, 7])
 def test_photos_are_upright(odd, shape, orientation):
     one, other = (thumbnail(odd / f"exif_orientation/{shape}_{n}.jpg") for n in (1, orientation))
-    assert np.abs(one - other).mean() < 5  # of 255: the digit painted on the waterfall differs
+    assert np.abs(one - other).mean() < 20  # of 255: the digit painted on the waterfall differs
     for turned in (one[::-1], one[:, ::-1], one[::-1, ::-1], one.swapaxes(0, 1)):
-        assert np.abs(turned - other).mean() > 25
+        assert np.abs(turned - other).mean() > 30
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_size_is_limited_before_anything_is_decoded(size_hw, max_pixels, fits):
 
 def test_warnings_of_pillow_do_not_leak():
     content = png_claiming(1, 1, chunk(b"acTL", bytes(8)), chunk(b"IDAT", zlib.compress(bytes(4))), chunk(b"IEND"))
-    with warnings.catch_warnings():
+    for _ in range(2):
         warnings.simplefilter("error")
         assert verdict(content) == "used 1x1"
-    with pytest.warns(UserWarning, match="Invalid APNG"), warnings.catch_warnings():
-        warnings.simplefilter("always")
+    warnings.resetwarnings()
+    with pytest.warns(UserWarning, match="Invalid APNG"):  # so there was something to keep in
         Image.open(io.BytesIO(content))
 
 
@@ -319,7 +319,8 @@ def pipe(path):
 
 
 def a_socket(path):
-    socket.socket(socket.AF_UNIX).bind(str(path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
 
 
 def circle(path):
@@ -343,7 +344,7 @@ def circle(path):
 @pytest.mark.timeout(10)
 def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch, make, message):
     monkeypatch.chdir(tmp_path)  # the name of a socket has to be short
-    make(tmp_path.__class__("x.jpg"))
+    make(Path("x.jpg"))
     with pytest.raises(BadMedia, match=f"^{message}"):
         media.read_bytes("x.jpg")
 

@@ -111,7 +111,7 @@ LOSSY = {
     "CMYK JPEG": (saved(plain("CMYK", (0, 255, 255, 0)), "JPEG"), "CMYK", RED),
     "MPO": (saved(plain("RGB", RED), "MPO", save_all=True, append_images=[plain("RGB", BLUE)]), None, RED),
     "AVIF": (saved(plain("RGB", RED), "AVIF"), "AVIF", RED),
-    "Lab": (saved(plain("LAB", (255, 0, 0)), "TIFF"), "Lab", WHITE),
+    "Lab": (saved(plain("LAB", (255, 128, 128)), "TIFF"), "Lab", WHITE),
 }  # fmt: skip
 
 

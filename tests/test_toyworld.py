@@ -167,9 +167,7 @@ def test_another_process_draws_the_same():
         "print(hashlib.sha256(one.rgb.tobytes()).hexdigest() + one.found.digest())"
     )
     root = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == fingerprint(1, 3)
 
 
