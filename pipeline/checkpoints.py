@@ -33,6 +33,6 @@ def sha256_of_file(path: str | Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hashed(file: Path, size: int, mtime_ns: int, inode: int) -> str:  # noqa: ARG001 - what tells that a file is the same
+def _hashed(file: Path, size: int, mtime_ns: int, inode: int) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

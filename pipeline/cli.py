@@ -57,7 +57,9 @@ def _about_the_run(command: Any) -> Any:
     for option in (
         click.argument("words", nargs=-1, metavar="[CONFIG] [KEY=VALUE]..."),
         click.option("--source", metavar="PATH", help="Folder of pictures, one picture, or a .txt list."),
-        click.option("--ontology", metavar="FILE|WORDS", help="A YAML file, a name that masklet carries, or 'dog, cat'."),
+        click.option(
+            "--ontology", metavar="FILE|WORDS", help="A YAML file, a name that masklet carries, or 'dog, cat'."
+        ),
         click.option("--out", metavar="DIR", help="Where the run lives. [outputs/NAME-OF-CONFIG]"),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pictures."),
         click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout."),
@@ -66,7 +68,9 @@ def _about_the_run(command: Any) -> Any:
     return command
 
 
-def _asked_for(words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None) -> "tuple[Config, Path]":
+def _asked_for(
+    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None
+) -> "tuple[Config, Path]":
     """The configuration that a command line means, and the run's folder."""
     from pipeline.config import load
 
@@ -247,7 +251,9 @@ def demo(out: str, pictures: int, seed: int, as_json: bool) -> None:
     truth = scenes / "truth.json"
     overrides = [f"source.path={json.dumps(str(scenes / 'images'))}", f"detect.path={json.dumps(str(truth))}"]
     config = load("demo", overrides)
-    click.echo("No trained model ships yet: the boxes are the true ones, moved a little. The masks are GrabCut's.", err=True)
+    click.echo(
+        "No trained model ships yet: the boxes are the true ones, moved a little. The masks are GrabCut's.", err=True
+    )
     with library_noise_to(place / "libraries.log"), Progress() as progress:
         summary = engine.run(config, place, watch=progress)
     with _store_of(place) as store:

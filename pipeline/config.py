@@ -121,7 +121,9 @@ def load(name: str | Path | None, overrides: Sequence[str] = ()) -> Config:
 def overridden(document: yamls.Document, overrides: Sequence[str]) -> yamls.Document:
     """The document with `a.b=value` applied, values read as YAML."""
     if not isinstance(document.data, dict):
-        raise ConfigError(f"{document.where}: want sections ({', '.join(SECTIONS)}), got {type(document.data).__name__}")
+        raise ConfigError(
+            f"{document.where}: want sections ({', '.join(SECTIONS)}), got {type(document.data).__name__}"
+        )
     lines: dict[yamls.Place, int | str] = dict(document.lines)
     for text in overrides:
         dotted, _, value = text.partition("=")
@@ -138,10 +140,8 @@ def overridden(document: yamls.Document, overrides: Sequence[str]) -> yamls.Docu
 
 def from_document(document: yamls.Document) -> Config:
     """A configuration from YAML values; raises `ConfigError` with every problem: where, key, what, the nearest key."""
-    problems: list[str] = []
-    for key in document.data:
-        if key not in (*SECTIONS, *WRITTEN_BY_US):
-            problems.append(f"{document.at((key,))}: {key}: unknown section{nearest(key, SECTIONS)}")
+    unknown = [key for key in document.data if key not in (*SECTIONS, *WRITTEN_BY_US)]
+    problems = [f"{document.at((key,))}: {key}: unknown section{nearest(key, SECTIONS)}" for key in unknown]
     ontology = _ontology(document, problems)
     detect, detector = _backend(document, "detect", DETECTORS, problems)
     segment, segmenter = _backend(document, "segment", SEGMENTERS, problems)

@@ -9,6 +9,7 @@ import platform
 import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import __version__
 from pipeline.config import Config
-from pipeline.errors import Interrupted, Locked, MaskletError
+from pipeline.errors import Interrupted, Locked
 from pipeline.export import export, up_to_date
 from pipeline.plan import Chain, Survey, chain, job, survey
 from pipeline.records import Clip
@@ -75,86 +76,136 @@ class Summary:
         return {"version": 1, "masklet": __version__, **asdict(self)}
 
 
-def run(config: Config, out: Path, reuse: Sequence[Path] = (), limit: int | None = None, watch: Watch | None = None) -> Summary:
-    """Label the source and leave a dataset in `out`; raises what a user can put right, with everything computed kept."""
-    watch = watch or Nobody()
-    with _alone_in(out), _stoppable() as stopped:
-        with Store(out / "run.db", [other / "run.db" for other in reuse]) as store:
-            stages = config.stages()
-            write_whole(out / "config.yaml", config.to_yaml(made_with(config)))
-            found = survey(config.source, store, out, limit)
-            summary = Summary(files=len(found.clips) + len(found.aside))
-            failed = _work(config, found.clips, stages, store, summary, watch, stopped)
-            done = _settle(found, failed, stages, store, summary)
-            _export(config, out, done, store, summary, watch, stopped)
-            write_whole(out / "summary.json", json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
-            return summary
+def run(
+    config: Config, out: Path, reuse: Sequence[Path] = (), limit: int | None = None, watch: Watch | None = None
+) -> Summary:
+    """Label the source and leave a dataset in `out`; raises what a user can put right, what was computed is kept."""
+    others = [other / "run.db" for other in reuse]
+    with _alone_in(out), _stoppable() as stopped, Store(out / "run.db", others) as store:
+        this = _Run(config, out, store, config.stages(), watch or Nobody(), stopped)
+        write_whole(out / "config.yaml", config.to_yaml(made_with(config)))
+        found = survey(config.source, store, out, limit)
+        done = this.settle(found, this.work(found.clips))
+        this.export(done)
+        write_whole(out / "summary.json", json.dumps(this.summary.to_json(), indent=1, ensure_ascii=False) + "\n")
+        return this.summary
 
 
-def _work(
-    config: Config,
-    clips: Sequence[Clip],
-    stages: Sequence[Stage],
-    store: Store,
-    summary: Summary,
-    watch: Watch,
-    stopped: "_Stop",
-) -> list[Failed]:
-    """Bring every clip through the stages; raises `Interrupted` after committing what was in hand."""
-    chains = [(clip, chain(clip, stages, store)) for clip in clips]
-    stale = [(clip, done) for clip, done in chains if not done.failure and len(done.keys) < len(stages)]
-    watch.begin("labelling", len(stale))
-    _count(summary, stages, Answer())
+@dataclass(slots=True)
+class _Run:
+    """A run in progress."""
 
-    def batches(todo: Sequence[tuple[Clip, Chain]], size: int) -> Iterator[list[Job]]:
+    config: Config
+    out: Path
+    store: Store
+    stages: Sequence[Stage]
+    watch: Watch
+    stopped: "_Stop"
+    summary: Summary = field(default_factory=Summary)
+
+    def work(self, clips: Sequence[Clip]) -> list[Failed]:
+        """Bring every clip through the stages; raises `Interrupted` after committing what was in hand."""
+        stale = [(clip, done) for clip in clips if self.is_stale(done := chain(clip, self.stages, self.store))]
+        self.watch.begin("labelling", len(stale))
+        self.count(Answer())
+        failed, died = self.send(self.batches(stale, self.config.run.batch))
+        if died:  # one by one, in a process that has nothing else: whoever kills it is to blame
+            again = [pair for pair in stale if pair[0].name in died]
+            more, killers = self.send(self.batches(again, 1), alone=True)
+            failed += more + [Failed(name, "", "worker_died", "") for name in killers]
+        if self.stopped.signal:
+            left = sum(self.is_stale(chain(clip, self.stages, self.store)) for clip, _ in stale)
+            again_ = "run the same command again to go on"
+            raise Interrupted(f"stopped with {left} pictures to go; {again_}", self.stopped.signal)
+        return failed
+
+    def is_stale(self, done: Chain) -> bool:
+        """Whether there is work to do on a clip that has come so far."""
+        return not done.failure and len(done.keys) < len(self.stages)
+
+    def batches(self, todo: Sequence[tuple[Clip, Chain]], size: int) -> Iterator[list[Job]]:
+        """The work, `size` pictures at a time, until somebody asks to stop."""
         for begin in range(0, len(todo), size):
-            if stopped.signal:
+            if self.stopped.signal:
                 return
-            yield [job(clip, done, stages, store) for clip, done in todo[begin : begin + size]]
+            yield [job(clip, done, self.stages, self.store) for clip, done in todo[begin : begin + size]]
 
-    failed, died = _map(config, batches(stale, config.run.batch), stages, store, summary, watch)
-    if died:  # one by one, in a process that has nothing else: whoever kills it is to blame
-        again = [pair for pair in stale if pair[0].name in died]
-        more, killers = _map(config, batches(again, 1), stages, store, summary, watch, alone=True)
-        failed += more + [Failed(name, "", "worker_died", "") for name in killers]
-    if stopped.signal:
-        left = sum(1 for clip, _ in stale if len(chain(clip, stages, store).keys) < len(stages))
-        raise Interrupted(f"stopped with {left} pictures to go; run the same command again to go on", stopped.signal)
-    return failed
+    def send(self, batches: Iterable[list[Job]], alone: bool = False) -> tuple[list[Failed], list[str]]:
+        """Send batches to the runner and commit each answer: what failed, and what a process took with it in death."""
+        failed: list[Failed] = []
+        died: list[str] = []
+        for jobs, answer in self.runner(alone).map(partial(Worker, self.stages), batches):
+            if isinstance(answer, BrokenProcessPool):
+                died += [one.clip.name for one in jobs]
+                continue
+            if isinstance(answer, Exception):
+                raise answer
+            commit(self.store, answer)
+            self.count(answer)
+            failures = [outcome for outcome in answer.outcomes if isinstance(outcome, Failed)]
+            objects = sum(outcome.objects for outcome in answer.outcomes if isinstance(outcome, Done))
+            self.watch.step(len(jobs), objects, len(failures))
+            failed += failures
+        return failed, died
 
-
-def _map(
-    config: Config,
-    batches: Iterable[list[Job]],
-    stages: Sequence[Stage],
-    store: Store,
-    summary: Summary,
-    watch: Watch,
-    alone: bool = False,
-) -> tuple[list[Failed], list[str]]:
-    """Send batches to the runner and commit each answer; what failed, and what was lost with a process that died."""
-    prepare = partial(settle, config.run.threads, config.run.keep_pages)
-    runner: Here | Processes
-    if config.run.workers > 1 or alone:
-        runner = Processes(1 if alone else config.run.workers, prepare, ahead=1 if alone else 2)
-    else:
+    def runner(self, alone: bool) -> Here | Processes:
+        """Where batches run; `alone` is one at a time in a process of its own."""
+        settings = self.config.run
+        prepare = partial(settle, settings.threads, settings.keep_pages)
+        if alone:
+            return Processes(1, prepare, ahead=1)
+        if settings.workers > 1:
+            return Processes(settings.workers, prepare)
         prepare()
-        runner = Here(config.run.batches_in_flight)
-    failed: list[Failed] = []
-    died: list[str] = []
-    for jobs, answer in runner.map(partial(Worker, stages), batches):
-        if isinstance(answer, MaskletError):
-            raise answer
-        if isinstance(answer, Exception):
-            died += [one.clip.name for one in jobs]
-            continue
-        commit(store, answer)
-        _count(summary, stages, answer)
-        failures = [outcome for outcome in answer.outcomes if isinstance(outcome, Failed)]
-        failed += failures
-        objects = sum(outcome.objects for outcome in answer.outcomes if isinstance(outcome, Done))
-        watch.step(len(jobs), objects, len(failures))
-    return failed, died
+        return Here(settings.batches_in_flight)
+
+    def count(self, answer: Answer) -> None:
+        """Add to what each stage computed in this run, and how long it took."""
+        for stage in self.stages:
+            said = self.summary.stages.setdefault(stage.name, {"computed": 0, "asked": 0, "seconds": 0.0})
+            said["computed"] += answer.pictures.get(stage.name, 0)
+            said["asked"] += answer.asked.get(stage.name, 0)
+            said["seconds"] = round(said["seconds"] + answer.seconds.get(stage.name, 0.0), 3)
+
+    def settle(self, found: Survey, failed: Sequence[Failed]) -> dict[str, tuple[Clip, Chain]]:
+        """Write down the run as it stands: its pictures with their results, and what is set aside."""
+        aside = [*found.aside, *(Aside(f.name, f.stage, f.reason, f.detail) for f in failed)]
+        told = {a.name for a in aside}
+        counts: Counter[tuple[str, str]] = Counter()
+        done: dict[str, tuple[Clip, Chain]] = {}
+        for clip in found.clips:
+            so_far = chain(clip, self.stages, self.store, counts)
+            if so_far.failure and clip.name not in told:
+                aside.append(Aside(clip.name, "open", so_far.failure.reason, so_far.failure.detail))
+            elif len(so_far.keys) == len(self.stages):
+                done[clip.name] = (clip, so_far)
+        with self.store.writing():
+            self.store.set_pictures({name: (clip.to_text(), so_far.keys) for name, (clip, so_far) in done.items()})
+            self.store.set_aside(aside)
+        self.summary.files = len(found.clips) + len(found.aside)
+        self.summary.pictures = len(done)
+        self.summary.aside = dict(sorted(Counter(a.reason for a in aside).items()))
+        for (stage, reason), n in sorted(counts.items()):
+            self.summary.drops.setdefault(stage, {})[reason] = n
+        self.summary.notes = [f"{stage}: {reason}: {detail}" for stage, reason, detail in self.store.notes()]
+        return done
+
+    def export(self, done: Mapping[str, tuple[Clip, Chain]]) -> None:
+        """Write each format that is not up to date."""
+        before = read_summary(self.out).get("datasets", {})
+        for name in self.config.export.formats:
+            place = self.out / "dataset" / name
+            if name in before and up_to_date(self.config, name, place, done):
+                self.summary.datasets[name] = before[name]
+                continue
+            self.watch.begin(f"writing {name}", len(done))
+            self.summary.datasets[name] = asdict(export(self.config, name, place, done, self.store, self.tick))
+
+    def tick(self) -> None:
+        """A picture is written; raises `Interrupted` if somebody asked to stop."""
+        if self.stopped.signal:
+            raise Interrupted("stopped while writing; run the same command again to go on", self.stopped.signal)
+        self.watch.step(1)
 
 
 def commit(store: Store, answer: Answer) -> None:
@@ -166,66 +217,6 @@ def commit(store: Store, answer: Answer) -> None:
             elif outcome.keep is not None:
                 store.add([outcome.keep])
         store.note(answer.notes)
-
-
-def _count(summary: Summary, stages: Sequence[Stage], answer: Answer) -> None:
-    """Add to what each stage computed in this run, and how long it took."""
-    for stage in stages:
-        said = summary.stages.setdefault(stage.name, {"computed": 0, "asked": 0, "seconds": 0.0})
-        said["computed"] += answer.pictures.get(stage.name, 0)
-        said["asked"] += answer.asked.get(stage.name, 0)
-        said["seconds"] = round(said["seconds"] + answer.seconds.get(stage.name, 0.0), 3)
-
-
-def _settle(
-    found: Survey, failed: Sequence[Failed], stages: Sequence[Stage], store: Store, summary: Summary
-) -> dict[str, tuple[Clip, Chain]]:
-    """Write down the run as it stands: its pictures with their results, and what is set aside."""
-    aside = [*found.aside, *(Aside(f.name, f.stage, f.reason, f.detail) for f in failed)]
-    told = {a.name for a in aside}
-    counts: Counter[tuple[str, str]] = Counter()
-    done: dict[str, tuple[Clip, Chain]] = {}
-    for clip in found.clips:
-        so_far = chain(clip, stages, store, counts)
-        if so_far.failure and clip.name not in told:
-            aside.append(Aside(clip.name, "open", so_far.failure.reason, so_far.failure.detail))
-        elif len(so_far.keys) == len(stages):
-            done[clip.name] = (clip, so_far)
-    with store.writing():
-        store.set_pictures({name: (clip.to_text(), so_far.keys) for name, (clip, so_far) in done.items()})
-        store.set_aside(aside)
-    summary.pictures = len(done)
-    summary.aside = dict(sorted(Counter(a.reason for a in aside).items()))
-    for (stage, reason), n in sorted(counts.items()):
-        summary.drops.setdefault(stage, {})[reason] = n
-    summary.notes = [f"{stage}: {reason}: {detail}" for stage, reason, detail in store.notes()]
-    return done
-
-
-def _export(
-    config: Config,
-    out: Path,
-    done: Mapping[str, tuple[Clip, Chain]],
-    store: Store,
-    summary: Summary,
-    watch: Watch,
-    stopped: "_Stop",
-) -> None:
-    """Write each format that is not up to date."""
-    before = read_summary(out).get("datasets", {})
-    for name in config.export.formats:
-        place = out / "dataset" / name
-        if name in before and up_to_date(config, name, place, done):
-            summary.datasets[name] = before[name]
-            continue
-        watch.begin(f"writing {name}", len(done))
-
-        def tick() -> None:
-            if stopped.signal:
-                raise Interrupted("stopped while writing; run the same command again to go on", stopped.signal)
-            watch.step(1)
-
-        summary.datasets[name] = asdict(export(config, name, place, done, store, tick))
 
 
 def export_again(config: Config, out: Path, name: str) -> dict[str, Any]:
@@ -312,5 +303,3 @@ def _stoppable() -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-

@@ -109,7 +109,7 @@ class Interrupted(MaskletError):
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message, signal)
-        self.exit_code = 128 + signal  
+        self.exit_code = 128 + signal
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -57,7 +57,7 @@ def export(
     store: Store,
     tick: Callable[[], None] = lambda: None,
 ) -> Exported:
-    """Write the run's records as format `name` to `place`; raises `CheckFailed` where reading back shows a difference."""
+    """Write the run's records as format `name` to `place`; raises `CheckFailed` if reading back shows a difference."""
     out = Exported(str(place), made_from(config, name, done))
     format_ = _format(name)
 
@@ -80,7 +80,9 @@ def export(
         check = fidelity.compare(records(), format_.read(new))
         out.fidelity = check.to_json()
         if not check.ok:
-            raise CheckFailed(f"export to {name}: what was read back is not what was meant: {check}; {place} is as it was")
+            raise CheckFailed(
+                f"export to {name}: what was read back is not what was meant: {check}; {place} is as it was"
+            )
     return out
 
 

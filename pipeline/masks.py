@@ -68,9 +68,7 @@ def encode_logits(logits: NDArray[np.float32], size_hw: Size, threshold: float =
     return encode_crop(crop > threshold, (x, y), size_hw)
 
 
-def _interpolation(
-    first: int, last: int, size_in: int, size_out: int
-) -> tuple[int, NDArray[np.float32], slice]:
+def _interpolation(first: int, last: int, size_in: int, size_out: int) -> tuple[int, NDArray[np.float32], slice]:
     """Where the outputs that see inputs `first`..`last` begin, their weights, and the inputs weighted."""
     scale = size_in / size_out
     begin = max(0, int(np.floor((first - 0.5) / scale)) - 1)
@@ -105,7 +103,7 @@ def decode_crop(code: bytes, size_hw: Size) -> tuple[Bits, tuple[int, int]]:
 
 
 def pack(runs: Runs) -> bytes:
-    """Run lengths to characters: (K,) -> bytes. From the fourth on, a run is stored as the change to the run but one."""
+    """Run lengths to characters: (K,) -> bytes. From the fourth on, a run is its change to the last but one."""
     if len(runs) > 1 and runs[-1] == 0:
         runs = runs[:-1]
     change = runs.astype(np.int64)
@@ -201,8 +199,7 @@ def _overlap(a: Sequence[bytes], b: Sequence[bytes], size_hw: Size, of_a: bool) 
 
     first, second = ([{"size": list(size_hw), "counts": code} for code in codes] for codes in (a, b))
     # 'crowd' makes pycocotools divide by the area of the first mask alone
-    table = np.asarray(coco.iou(first, second, [int(of_a)] * len(second)), np.float64)
-    return np.nan_to_num(table, nan=0.0)
+    return np.asarray(coco.iou(first, second, [int(of_a)] * len(second)), np.float64)
 
 
 def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:

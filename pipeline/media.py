@@ -91,9 +91,7 @@ class Picture:
     @property
     def rgb(self) -> Rgb:
         """The pixels: (H, W, 3) uint8 RGB, upright. Raises `BadMedia`."""
-        if (
-            self._rgb is None
-        ):  # no cached_property: until Python 3.12 its lock lets one picture decode at a time
+        if self._rgb is None:  # no cached_property: until Python 3.12 its lock lets one picture decode at a time
             self._rgb = decode(_content(self.clip, self.clip.path))
         return self._rgb
 
@@ -190,8 +188,6 @@ def _hard_linked(source: str, to: Path) -> bool:
     """Whether `to` is now a second name of the file: not on another disk, nor where there are no links."""
     try:
         os.link(os.path.realpath(source), to)
-    except FileExistsError:
-        raise
     except OSError:
         return False
     return True

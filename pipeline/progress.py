@@ -14,14 +14,16 @@ class Progress:
         from rich.console import Console
 
         self._console = Console(stderr=True, file=sys.stderr)
-        self._bar: "object | None" = None
+        self._bar: object | None = None
         self._task = 0
         self._begin("", 0)
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def _begin(self, what: str, total: int) -> None:
@@ -59,7 +61,9 @@ class Progress:
         elif time.monotonic() - self.said >= LINE_EVERY_S:
             self.said = time.monotonic()
             left = (self.total - self.done) / max(rate, 1e-9)
-            print(f"{self.what}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"{self.what}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True
+            )
 
     def _end(self) -> None:
         if self._bar is not None:

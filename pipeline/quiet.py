@@ -21,7 +21,10 @@ def library_noise_to(path: Path) -> Iterator[None]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stderr
-    with path.open("ab", buffering=0) as log, os.fdopen(screen, "w", encoding="utf-8", errors="backslashreplace") as out:
+    with (
+        path.open("ab", buffering=0) as log,
+        os.fdopen(screen, "w", encoding="utf-8", errors="backslashreplace") as out,
+    ):
         keep = os.dup(2)
         os.dup2(log.fileno(), 2)
         sys.stderr = out

@@ -21,7 +21,10 @@ class Rules(BaseModel):
 
     threshold: float = Field(0.3, ge=0, le=1, description="lowest score kept, for classes that give none")
     negative_iou: float = Field(
-        0.5, gt=0, le=1, description="a negative prompt rules out a box that it overlaps by this much with a higher score"
+        0.5,
+        gt=0,
+        le=1,
+        description="a negative prompt rules out a box that it overlaps by this much with a higher score",
     )
 
 

@@ -27,7 +27,9 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field("", description="a folder (with all folders in it), a picture, or a .txt with one path a line")
-    max_pixels: int = Field(178_956_970, gt=0, description="larger pictures are set aside; the default is Pillow's limit")
+    max_pixels: int = Field(
+        178_956_970, gt=0, description="larger pictures are set aside; the default is Pillow's limit"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ def _listed(path: Path) -> Iterator[File]:
     for line in dict.fromkeys(path.read_text(encoding="utf-8-sig").splitlines()):
         if line.strip():
             entry = path.parent / line.strip()
-            yield _file(Path(*[part for part in Path(line.strip()).parts if part not in ("/", "..", ".")]).as_posix(), str(entry))
+            yield _file(
+                Path(*[part for part in Path(line.strip()).parts if part not in ("/", "..", ".")]).as_posix(),
+                str(entry),
+            )
 
 
 def _file(name: str, path: str) -> File:

@@ -250,7 +250,9 @@ def _said_of_rows(answer: Instances) -> list[bytes]:
     codes = answer.masks or (None,) * len(answer)
     quality = np.full((len(answer), 3), np.nan) if answer.quality is None else answer.quality.astype(np.float64)
     return [
-        json.dumps([code.decode("ascii") if code else None, [None if np.isnan(v) else round(float(v), 4) for v in own[:2]]]).encode()
+        json.dumps(
+            [code.decode("ascii") if code else None, [None if np.isnan(v) else round(float(v), 4) for v in own[:2]]]
+        ).encode()
         for code, own in zip(codes, quality, strict=True)
     ]
 

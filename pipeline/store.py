@@ -164,7 +164,7 @@ class Store:
 
     def _column(self, column: str, key: str) -> Any:
         for db in (self._db, *self._others):
-            row = db.execute(f"SELECT {column} FROM results WHERE key = ?", (key,)).fetchone()  # noqa: S608
+            row = db.execute(f"SELECT {column} FROM results WHERE key = ?", (key,)).fetchone()
             if row is not None:
                 return row[0]
         raise KeyError(key)
@@ -183,7 +183,7 @@ class Store:
         marks = ", ".join("?" * len(scopes))
         for db in (*reversed(self._others), self._db):
             rows = db.execute(
-                f"SELECT scope, part, blob FROM memory WHERE clip = ? AND scope IN ({marks})",  # noqa: S608
+                f"SELECT scope, part, blob FROM memory WHERE clip = ? AND scope IN ({marks})",
                 (clip, *scopes),
             )
             found.update({(scope, part): bytes(blob) for scope, part, blob in rows})
@@ -202,7 +202,11 @@ class Store:
         self._db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in before.keys() - rows.keys()))
         self._db.executemany(
             "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)",
-            ((name, record, json.dumps(chain)) for name, (record, chain) in rows.items() if before.get(name) != (record, chain)),
+            (
+                (name, record, json.dumps(chain))
+                for name, (record, chain) in rows.items()
+                if before.get(name) != (record, chain)
+            ),
         )
 
     def aside(self) -> list[Aside]:

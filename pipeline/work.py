@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -149,7 +150,9 @@ class Worker:
             row_of = {clips[i].id: i for i in rows}
             for (clip_id, part), blob in memory.new.items():
                 done[row_of[clip_id]].remembered.append(Remembered(clip_id, stage.scope, part, blob))
-            answer.spent(stage.name, time.perf_counter() - began, len(rows), len({clip_id for clip_id, _ in memory.new}))
+            answer.spent(
+                stage.name, time.perf_counter() - began, len(rows), len({clip_id for clip_id, _ in memory.new})
+            )
         for clip, outcome in zip(clips, done, strict=True):
             outcome.objects = len(clip.found[0])
         return done
@@ -207,10 +210,8 @@ class Worker:
 
 def _decoded(picture: Picture) -> None:
     """Decode now; what goes wrong is met again, and told, by the stage that looks."""
-    try:
+    with suppress(Exception):
         picture.rgb  # noqa: B018 - looking at it decodes it
-    except (BadMedia, MemoryError):
-        pass
 
 
 def _concerns_all(error: Exception) -> bool:
@@ -221,7 +222,12 @@ def _concerns_all(error: Exception) -> bool:
 def memory_of(stage: Stage, jobs: Sequence[Job]) -> Memory:
     """What a stage's model said of the clips of some jobs."""
     return Memory(
-        {(job.clip.id, part): blob for job in jobs for (scope, part), blob in job.memory.items() if scope == stage.scope}
+        {
+            (job.clip.id, part): blob
+            for job in jobs
+            for (scope, part), blob in job.memory.items()
+            if scope == stage.scope
+        }
     )
 
 
@@ -230,5 +236,3 @@ def _free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-

@@ -121,7 +121,7 @@ def explain(error: ValidationError, document: Document, place: Place, known: Ite
 
 def _line(problem: Mapping[str, Any], document: Document, place: Place, known: Sequence[str]) -> str:
     full = (*place, *problem["loc"])
-    key = ".".join(str(part) or "''" for part in full)
+    key = ".".join(str(part) if str(part).strip() else repr(part) for part in full)
     if problem["type"] == "extra_forbidden":
         return f"{document.at(full)}: {key}: unknown key{nearest(str(full[-1]), known)}"
     if problem["type"] == "missing":

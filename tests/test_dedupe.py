@@ -129,8 +129,8 @@ PART, AROUND = "part_of_another", "around_others"
             {1: (PART, 0), 2: (PART, 0)},  # A in B in C: all name who stays in the end
         ),
         (
-            [(0.5, "##########"), (0.9, "######...."), (0.8, "##........")],
-            {0: (AROUND, 1), 2: (PART, 1)},  # the part of a part does not count twice
+            [(0.5, "##########"), (0.9, "####......"), (0.8, "#.........")],
+            {1: (PART, 0), 2: (PART, 0)},  # 4 of 10 fill too little; the part of a part does not count twice
         ),
     ],
 )

@@ -35,9 +35,7 @@ CODES = {
 }
 """Scripts depend on these numbers: they are never changed."""
 
-TREE = {
-    name: one for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, MaskletError)
-}
+TREE = {name: one for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, MaskletError)}
 
 
 def test_every_error_ends_in_its_code():
@@ -110,9 +108,7 @@ def test_blame_lets_success_pass():
     [
         (MemoryError(), True),
         (
-            RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-            ),
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
             True,
         ),
         (RuntimeError("BFCArena: Failed to allocate memory for requested buffer"), True),  # onnxruntime

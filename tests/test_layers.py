@@ -76,10 +76,7 @@ def loads_heavy(tree):
 def runs_remote_code(tree):
     """Mentions of the switch that lets a downloaded model run its own code."""
     for node in ast.walk(tree):
-        if (
-            getattr(node, "arg", None) == "trust_remote_code"
-            or getattr(node, "value", None) == "trust_remote_code"
-        ):
+        if getattr(node, "arg", None) == "trust_remote_code" or getattr(node, "value", None) == "trust_remote_code":
             yield f"line {node.lineno}: trust_remote_code; models run no code of their own here"
 
 
@@ -118,11 +115,7 @@ BAD = [  # each line is one module, the room it pretends to be in, and what is s
     ("from pipeline.records import Clip", "masks", "masks imports records, which stands below it"),
     ("from pipeline import records", "masks", "masks imports records, which stands below it"),
     ("import pipeline.cli", "engine", "engine imports cli"),
-    (
-        "def f():\n    from pipeline.engine import run",
-        "stages",
-        "stages imports engine",
-    ),  # inside a function, too
+    ("def f():\n    from pipeline.engine import run", "stages", "stages imports engine"),  # inside a function, too
     ("from pipeline.formats.coco import read", "records", "records imports formats"),  # a folder is one room
     ("from pipeline.engine import run", "", "the package imports engine"),  # or every import would load all
     ("from . import masks", "records", "write 'from pipeline...'"),

@@ -11,9 +11,7 @@ from pycocotools import mask as coco
 from pipeline import masks
 from pipeline.errors import BadRecord
 
-random_masks = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
-    lambda hw: hnp.arrays(np.bool_, hw)
-)
+random_masks = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(lambda hw: hnp.arrays(np.bool_, hw))
 
 
 def blobs(seed, size_hw, count=3):
@@ -100,13 +98,19 @@ def test_an_empty_mask_has_an_empty_crop():
     assert corner == (0, 0)
 
 
-def test_runs_of_no_length_in_the_middle_are_read():
-    code = masks.pack(
-        np.array([1, 1, 0, 2, 0, 1, 1])
-    )  # as other writers have them; four pixels from the second on
-    assert masks.decode(masks.validate(code, (2, 3)), (2, 3)).tolist() == drawn(".##", "##.").tolist()
-    assert masks.box(code, (2, 3)) == (0, 0, 3, 2)
-    assert masks.area(code) == 4
+@pytest.mark.parametrize(
+    ("runs", "lines", "tight"),
+    [
+        ([1, 1, 0, 2, 0, 1, 1], (".##", "##."), (0, 0, 3, 2)),  # no background between: one run
+        ([1, 0, 3, 2], ("..#", "..#"), (2, 0, 3, 2)),  # no foreground at the second pixel
+        ([6, 0], ("...", "..."), (0, 0, 0, 0)),  # nor at the end
+    ],
+)
+def test_runs_of_no_length_are_read_as_other_writers_mean_them(runs, lines, tight):
+    code = masks.validate(masks.pack(np.array([*runs, 0])), (2, 3))
+    assert masks.decode(code, (2, 3)).tolist() == drawn(*lines).tolist()
+    assert masks.box(code, (2, 3)) == tight
+    assert masks.area(code) == drawn(*lines).sum()
 
 
 GOOD = masks.encode(drawn(".##.", ".##."))
@@ -186,9 +190,7 @@ def test_logits_are_scaled_as_torch_scales_them(small_hw, size_hw):
 
     for seed in range(4):
         logits = blobs(seed, small_hw)
-        scaled = torch.nn.functional.interpolate(
-            torch.from_numpy(logits)[None, None], size_hw, mode="bilinear"
-        )
+        scaled = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], size_hw, mode="bilinear")
         mask = masks.decode(masks.encode_logits(logits, size_hw, 0.0), size_hw)
         # float32 sums in another order: a pixel within 1e-6 of the threshold may fall on the other side
         assert (mask != (scaled[0, 0].numpy() > 0)).sum() <= 2
@@ -196,10 +198,7 @@ def test_logits_are_scaled_as_torch_scales_them(small_hw, size_hw):
 
 def test_logits_are_cut_above_the_threshold_given():
     logits = np.array([[0, 1, 2], [1, 2, 3]], np.float32)
-    assert (
-        masks.decode(masks.encode_logits(logits, (2, 3), 1.0), (2, 3)).tolist()
-        == drawn("..#", ".##").tolist()
-    )
+    assert masks.decode(masks.encode_logits(logits, (2, 3), 1.0), (2, 3)).tolist() == drawn("..#", ".##").tolist()
     assert masks.encode_logits(logits, (4, 6), 3.0) == masks.encode(np.zeros((4, 6), bool))
 
 
@@ -216,21 +215,12 @@ def test_a_lonely_logit_is_found_wherever_it_is(pixel):
 CLEANED = [  # the mask, and what is left of it when less than a fifth of it and less than 4 pixels is small
     (["....", "####", "####"], ["....", "####", "####"]),  # nothing to do
     (["#...", "..##", "####", "####"], ["....", "..##", "####", "####"]),  # a speck goes
-    (
-        ["#...", ".###", "####", "####"],
-        ["#...", ".###", "####", "####"],
-    ),  # one that touches by its corner is no speck
+    (["#...", ".###", "####", "####"], ["#...", ".###", "####", "####"]),  # one that touches by its corner is no speck
     (["#####", "#.###", "#####", "#####"], ["#####"] * 4),  # a pinhole goes
     (["#####", ".####", "#####", "#####"], ["#####", ".####", "#####", "#####"]),  # a notch is no hole
     (["#####", "#.###", "##.##", "#####"], ["#####"] * 4),  # holes that touch by their corners are two
-    (
-        [".####", "#.###", "#####", "#####"],
-        [".####"] + ["#####"] * 3,
-    ),  # outside seen through a corner is a hole
-    (
-        ["######", "#....#", "#....#", "######"],
-        ["######", "#....#", "#....#", "######"],
-    ),  # a ring stays a ring
+    ([".####", "#.###", "#####", "#####"], [".####"] + ["#####"] * 3),  # outside seen through a corner is a hole
+    (["######", "#....#", "#....#", "######"], ["######", "#....#", "#....#", "######"]),  # a ring stays a ring
     (["#.#.#", ".....", "#.#.#"], ["#....", ".....", "....."]),  # only specks: the first of the largest stays
     (["....", "...."], ["....", "...."]),  # nothing there
     (["#"], ["#"]),
@@ -265,9 +255,7 @@ def test_small_is_below_both_limits(fraction, limit_px, goes):
 
 
 @given(random_masks, st.floats(0, 1), st.integers(0, 200))
-@example(
-    drawn(".##.", "####", "####", ".##."), 1.0, 99
-)  # the outside is never a hole, however little there is of it
+@example(drawn(".##.", "####", "####", ".##."), 1.0, 99)  # the outside is never a hole, however little there is of it
 def test_cleaning_leaves_the_largest_part_and_fills_only_holes(mask, fraction, limit_px):
     code = masks.encode(mask)
     after = masks.decode(masks.clean(code, mask.shape, fraction, limit_px), mask.shape)

@@ -10,6 +10,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -184,6 +185,8 @@ CUT = {
     "JPEG": saved("JPEG"),
     "progressive JPEG": saved("JPEG", progressive=True),
     "PNG": saved("PNG"),
+    "16 bit PNG": cv2.imencode(".png", NOISE.astype(np.uint16) * 200)[1].tobytes(),
+    "16 bit TIFF": cv2.imencode(".tif", NOISE.astype(np.uint16) * 200)[1].tobytes(),
     "WebP": saved("WEBP"),
     "BMP": saved("BMP"),
     "TIFF": saved("TIFF"),
@@ -244,7 +247,8 @@ def test_a_film_is_told_by_its_first_bytes(tmp_path, head):
         (b"\0\0\0\x18ftypcrx \0\0\0\0", "not_a_picture: a camera's raw file"),
         (b"\0\0\0\x18ftypM4A \0\0\0\0", "not_a_picture: sound"),
         (b"ID3\x04\0\0\0", "not_a_picture: sound"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0", "not_a_picture"),  # Pillow would run a program to read it
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not_a_picture"),  # Pillow would run it
+        (saved("PCX"), "not_a_picture"),  # Pillow would read it
         (b"\x89PNG\r\n\x1a\n", "cut_or_damaged: the header is damaged"),
         (b"GIF89a", "cut_or_damaged: the header is damaged"),
         (png_claiming(0, 10), "cut_or_damaged"),
@@ -294,8 +298,6 @@ def test_lack_of_memory_is_no_fault_of_the_picture(monkeypatch):
     monkeypatch.setattr(media.pixels, "decoded", no_memory)
     with pytest.raises(MemoryError):
         media.decode(CUT["PNG"])
-    import cv2
-
     with pytest.raises(cv2.error) as caught:
         cv2.repeat(np.zeros((30_000, 30_000), np.uint8), 30_000, 30_000)
     assert out_of_memory(caught.value)

@@ -223,7 +223,7 @@ def test_from_python_refused(given, message):
         ("dog: [a, [b]]", "1: dog.prompts.1: input should be a valid string (got ['b'])"),
         ("dog: ['']", "1: dog.prompts: a prompt is empty (got [''])"),
         ("dog: {negatives: [' ']}", "1: dog.negatives: a prompt is empty (got [' '])"),
-        ("' ':", "1:  .name: a class needs a name (got ' ')"),
+        ("' ':", "1: ' '.name: a class needs a name (got ' ')"),
         ("'':", "1: ''.name: a class needs a name (got '')"),
         ("dog:\n  treshold: 0.2", "2: dog.treshold: unknown key; did you mean threshold?"),
         ("dog:\n  xyz: 0.2", "2: dog.xyz: unknown key"),
@@ -237,6 +237,7 @@ def test_from_python_refused(given, message):
         ("dog: {id: 0}", "1: dog.id: input should be greater than or equal to 1 (got 0)"),
         ("dog: {color: red}", "1: dog.color: want a colour as '#rrggbb', in quotes (got 'red')"),
         ("dog: {color: '#12345'}", "1: dog.color: want a colour as '#rrggbb', in quotes (got '#12345')"),
+        ("dog: {color: '#1234567'}", "1: dog.color: want a colour as '#rrggbb', in quotes (got '#1234567')"),
         (
             "dog:\n  color: #ff0000",
             "2: dog.color: nothing stands here: an unquoted # begins a comment; write it as '#rrggbb', in quotes",

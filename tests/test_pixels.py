@@ -1,6 +1,7 @@
 """Every kind of pixels becomes plain RGB: small pictures whose answer a reader can work out."""
 
 import io
+import struct
 
 import cv2
 import numpy as np
@@ -189,18 +190,46 @@ def test_orientation_behind_the_pixels_of_a_png():
     assert media.decode(content).shape == (48, 32, 3)
 
 
-def test_16_bit_colours_are_turned_too():
-    deep = by_opencv(".png", *DEEP)
-    exif = blocks(6, "PNG", "RGB")
-    start = exif.index(b"eXIf") - 4
-    chunk = exif[start : start + 12 + int.from_bytes(exif[start : start + 4], "big")]
-    place = deep.index(b"IDAT") - 4
-    content = deep[:place] + chunk + deep[place:]
+def with_chunk(png, name, other):
+    """A PNG with the chunk `name` of another, before its pixels."""
+    start = other.index(name) - 4
+    end = start + 12 + int.from_bytes(other[start : start + 4], "big")
+    place = png.index(b"IDAT") - 4
+    return png[:place] + other[start:end] + png[place:]
+
+
+def deep_tiff(orientation, *colours):
+    """A row of 16-bit colours with an orientation, which neither library writes."""
+    tags = {256: len(colours), 257: 1, 258: None, 259: 1, 262: 2, 273: 0, 274: orientation, 277: 3, 278: 1}
+    tags[279] = 6 * len(colours)
+    behind = 8 + 2 + 12 * len(tags) + 4  # first the depths of the three samples, then the pixels
+    tags[273] = behind + 6
+    entries = [struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags.items() if tag != 258]
+    entries.insert(2, struct.pack("<HHII", 258, 3, 3, behind))
+    pixels_of = np.array([(16, 16, 16), *colours], "<u2").tobytes()
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + pixels_of
+
+
+@pytest.mark.parametrize(
+    "content",
+    [with_chunk(by_opencv(".png", *DEEP), b"eXIf", blocks(6, "PNG", "RGB")), deep_tiff(6, *DEEP)],
+    ids=["PNG", "TIFF"],
+)
+def test_16_bit_colours_are_turned_too(content):
+    assert media.probe(content) == media.Probe((2, 1), "16 bit")
     assert media.decode(content).tolist() == [[list(RED)], [[0, 128, 255]]]
 
 
-def test_damaged_exif_costs_no_picture():
-    content = saved(plain("RGB", RED), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\0\0")
+def test_cmyk_is_what_pillow_makes_of_it():
+    ramp = np.arange(40 * 60, dtype=np.uint32).reshape(40, 60)
+    inks = [Image.fromarray((ramp * step % 251).astype(np.uint8)) for step in (1, 2, 3, 5)]
+    content = saved(Image.merge("CMYK", inks), "JPEG")
+    assert (media.decode(content) == np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))).all()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_costs_no_picture(form):
+    content = saved(plain("RGB", RED), form, exif=b"Exif\0\0no TIFF at all")
     assert media.probe(content) == media.Probe((8, 16), None)
     assert media.decode(content).shape == (8, 16, 3)
 

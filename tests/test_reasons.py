@@ -27,10 +27,7 @@ def given_reasons(code):
         name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
         if name in GIVEN_IN:
             place, _ = GIVEN_IN[name]
-            arguments = [
-                *node.args[place : place + 1],
-                *(k.value for k in node.keywords if k.arg == "reason"),
-            ]
+            arguments = [*node.args[place : place + 1], *(k.value for k in node.keywords if k.arg == "reason")]
             yield from ((name, text, node.lineno) for argument in arguments for text in outcomes(argument))
 
 
@@ -48,9 +45,7 @@ def texts(tree):
 
 def unknown(code):
     return [
-        f"line {line}: {name} {text!r}"
-        for name, text, line in given_reasons(code)
-        if text not in GIVEN_IN[name][1]
+        f"line {line}: {name} {text!r}" for name, text, line in given_reasons(code) if text not in GIVEN_IN[name][1]
     ]
 
 
@@ -60,9 +55,7 @@ def test_every_reason_given_is_in_the_tables(file):
 
 
 def test_every_row_of_the_tables_is_given():
-    written = {
-        text for file, code in SOURCES.items() if file != "reasons.py" for text in texts(ast.parse(code))
-    }
+    written = {text for file, code in SOURCES.items() if file != "reasons.py" for text in texts(ast.parse(code))}
     unused = {*PICTURES, *OBJECTS, *NOTES} - written
     assert unused == PENDING
 
@@ -83,8 +76,7 @@ def test_the_check_can_fail(code):
 
 
 @pytest.mark.parametrize(
-    "code",
-    ["BadMedia('film', 'a.mp4')", "Drop(1, reason, 2)", "BadMedia('film' if kind == 'mp4' else 'changed')"],
+    "code", ["BadMedia('film', 'a.mp4')", "Drop(1, reason, 2)", "BadMedia('film' if kind == 'mp4' else 'changed')"]
 )
 def test_the_check_lets_pass_what_is_right(code):
     assert unknown(code) == []

@@ -38,11 +38,7 @@ def same(a, b):
 
 def identical(a, b):
     if isinstance(a, np.ndarray):
-        return isinstance(b, np.ndarray) and (a.dtype, a.shape, a.tobytes()) == (
-            b.dtype,
-            b.shape,
-            b.tobytes(),
-        )
+        return isinstance(b, np.ndarray) and (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
     if isinstance(a, tuple):
         return isinstance(b, tuple) and len(a) == len(b) and all(map(identical, a, b))
     return type(a) is type(b) and a == b
@@ -54,9 +50,7 @@ def through_the_store(*changes):
 
 # any record at all
 
-texts = st.text(
-    st.characters(), max_size=6
-)  # all of Unicode, lone surrogates included: a file may be called so
+texts = st.text(st.characters(), max_size=6)  # all of Unicode, lone surrogates included: a file may be called so
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -64,9 +58,7 @@ plain = st.recursive(
 )
 unit = st.floats(0, 1)
 quality = st.tuples(*[unit | st.just(NAN) | st.floats(-9, 9)] * 3)
-points = st.lists(
-    st.tuples(st.floats(-10, 2e5), st.floats(-10, 2e5), st.sampled_from([1.0, -1.0])), max_size=3
-)
+points = st.lists(st.tuples(st.floats(-10, 2e5), st.floats(-10, 2e5), st.sampled_from([1.0, -1.0])), max_size=3)
 codes = st.sampled_from([square(0, 0, 3, 3), square(4, 4, 30, 20), square(0, 0, 0, 0)])
 
 
@@ -122,23 +114,14 @@ def records(draw, size_hw=(100_000, 100_000), min_rows=0):
         ({"boxes_xyxy": [(1, 5, 5, 5)]}, "boxes_xyxy: want finite x0 < x1 and y0 < y1"),  # no height
         ({"boxes_xyxy": [(1, 1, 1.0004, 5)]}, "boxes_xyxy: want finite x0 < x1"),  # no width once rounded
         ({"boxes_xyxy": [(-1, 1, 5, 5)]}, r"boxes_xyxy: want boxes inside the picture of 20 x 30 \(h x w\)"),
-        (
-            {"boxes_xyxy": [(1, 1, 31, 5)]},
-            "boxes_xyxy: want boxes inside the picture",
-        ),  # wider than the picture
+        ({"boxes_xyxy": [(1, 1, 31, 5)]}, "boxes_xyxy: want boxes inside the picture"),  # wider than the picture
         ({"boxes_xyxy": [(1, 1, 5, 21)]}, "boxes_xyxy: want boxes inside the picture"),  # higher
-        (
-            {"boxes_xyxy": [(1, 1, 5)]},
-            r"boxes_xyxy: want \(4,\) numbers a row, got an array of shape \(1, 3\)",
-        ),
+        ({"boxes_xyxy": [(1, 1, 5)]}, r"boxes_xyxy: want \(4,\) numbers a row, got an array of shape \(1, 3\)"),
         ({"boxes_xyxy": (1, 1, 5, 5)}, r"got an array of shape \(4,\)"),  # a box, but no list of boxes
         ({"names": ()}, "names: want 1 rows, as boxes_xyxy has, got 0"),
         ({"names": ("dog", "cat")}, "names: want 1 rows, as boxes_xyxy has, got 2"),
         ({"scores": [0.5, 0.5]}, "scores: want 1 rows, as boxes_xyxy has, got 2"),
-        (
-            {"scores": 0.5},
-            r"scores: want \(\) numbers a row, got an array of shape \(\)",
-        ),  # a number, no column
+        ({"scores": 0.5}, r"scores: want \(\) numbers a row, got an array of shape \(\)"),  # a number, no column
         ({"scores": [1.001]}, "scores: want numbers from 0 to 1"),
         ({"scores": [-0.001]}, "scores: want numbers from 0 to 1"),
         ({"scores": [NAN]}, "scores: want numbers from 0 to 1"),
@@ -146,10 +129,7 @@ def records(draw, size_hw=(100_000, 100_000), min_rows=0):
         ({"presence": [NAN]}, "presence: want numbers from 0 to 1"),
         ({"quality": [(0.5, 0.5)]}, r"quality: want \(3,\) numbers a row"),
         ({"quality": [(0.5, INF, 0.5)]}, "quality: want finite numbers, or NaN where unknown"),
-        (
-            {"points": [[(1, 2)]]},
-            r"points: want \(3,\) numbers a row, got an array of shape \(1, 2\)",
-        ),  # no sign
+        ({"points": [[(1, 2)]]}, r"points: want \(3,\) numbers a row, got an array of shape \(1, 2\)"),  # no sign
         ({"points": [[(1, NAN, 1)]]}, "points: want finite numbers"),
         ({"points": []}, "points: want 1 rows"),
         ({"masks": []}, "masks: want 1 rows"),
@@ -159,10 +139,7 @@ def records(draw, size_hw=(100_000, 100_000), min_rows=0):
             "masks: a row that is not visible has no",
         ),
         ({"visible": [False]}, "boxes_xyxy: want zeros in a row that is not visible"),
-        (
-            {"boxes_xyxy": [(NAN, 0, 0, 0)], "visible": [False]},
-            "boxes_xyxy: want zeros in a row that is not visible",
-        ),
+        ({"boxes_xyxy": [(NAN, 0, 0, 0)], "visible": [False]}, "boxes_xyxy: want zeros in a row that is not visible"),
         ({"extra": [{"area": NAN}]}, "extra: want plain JSON values"),
         ({"extra": [{"area": {1, 2}}]}, "extra: want plain JSON values"),  # a set has no JSON form
     ],
@@ -238,9 +215,7 @@ def test_taking_every_row_changes_nothing(found):
 
 
 def test_rows_are_taken_in_the_order_given():
-    found = instances(
-        TWO, names=("dog", "cat"), scores=[0.1, 0.2], points=[None, [(1, 2, 1)]], masks=[None, b"X"]
-    )
+    found = instances(TWO, names=("dog", "cat"), scores=[0.1, 0.2], points=[None, [(1, 2, 1)]], masks=[None, b"X"])
     back = found.take(np.array([1, 0, 1]))
     assert back.names == ("cat", "dog", "cat")
     assert back.scores.tolist() == found.scores[[1, 0, 1]].tolist()
@@ -250,9 +225,7 @@ def test_rows_are_taken_in_the_order_given():
 
 @given(records(min_rows=1), records(min_rows=1))
 def test_concatenated_rows_can_be_taken_apart(a, b):
-    assume(
-        (a.visible is None) == (b.visible is None)
-    )  # or a row out of sight would come into it, and is refused
+    assume((a.visible is None) == (b.visible is None))  # or a row out of sight would come into it, and is refused
     whole = concatenate([a, b], a.size_hw)
     shared = a.columns().keys() & b.columns().keys()
     assert whole.columns().keys() == shared
@@ -305,9 +278,7 @@ FULL = {
         ("presence", [0.4999]),
         ("source", ("human",)),
         ("extra", ({"iscrowd": 1, "area": 3},)),
-        *(
-            (name, None) for name in COLUMNS if name not in ("boxes_xyxy", "names")
-        ),  # not computed is not a value
+        *((name, None) for name in COLUMNS if name not in ("boxes_xyxy", "names")),  # not computed is not a value
     ],
 )
 def test_the_digest_is_of_every_column(column, value):
@@ -340,9 +311,7 @@ def test_the_digest_knows_the_pictures_size_and_the_order_of_rows():
 
 
 def test_a_negative_zero_is_a_zero():
-    zero, minus = (
-        {"points": [[(z, 1, 1)]], "scores": [z], "boxes_xyxy": [(z, z, 5, 5)]} for z in (0.0, -0.0004)
-    )
+    zero, minus = ({"points": [[(z, 1, 1)]], "scores": [z], "boxes_xyxy": [(z, z, 5, 5)]} for z in (0.0, -0.0004))
     minus["scores"] = [-0.0]
     assert same(instances(**zero), instances(**minus))
     assert to_blob([Change(zero)]) == to_blob([Change(minus)])
@@ -381,18 +350,14 @@ def test_replaying_a_change_equals_applying_it(before, data):
         assert name in new or identical(getattr(after, name), column)
 
 
-@pytest.mark.parametrize(
-    "low", [0, 8_191, 16_383, 99_990]
-)  # float32 holds 0.0001, 0.001, 0.002 and 0.008 apart there
+@pytest.mark.parametrize("low", [0, 8_191, 16_383, 99_990])  # float32 holds 0.0001, 0.001, 0.002 and 0.008 apart there
 def test_rounded_coordinates_keep_their_bits_however_far_out(low):
     x1 = np.float32(low + 1 + np.arange(4000) * np.float64(0.000_37))
     found = instances(np.stack([x1 - 1, x1 - 1, x1, x1], axis=1), size_hw=(100_000, 100_000))
     (change,) = through_the_store(Change.of(found))
     assert same(change.applied_to(empty(found.size_hw)), found)
     assert same(found.take(range(len(found))), found)
-    assert np.abs(found.boxes_xyxy[:, 2] - x1.astype(np.float64)).max() <= 0.0005 + np.spacing(
-        np.float32(low)
-    )
+    assert np.abs(found.boxes_xyxy[:, 2] - x1.astype(np.float64)).max() <= 0.0005 + np.spacing(np.float32(low))
 
 
 def test_blobs_hold_a_change_a_frame_in_order():

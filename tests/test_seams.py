@@ -6,11 +6,7 @@ from pydantic import ValidationError
 from pipeline.errors import UnknownName
 from pipeline.seams import Device, Options, lookup
 
-TABLE = {
-    "options": "pipeline.seams:Options",
-    "gone": "pipeline.no_such_file:Gone",
-    "nameless": "pipeline.seams:Gone",
-}
+TABLE = {"options": "pipeline.seams:Options", "gone": "pipeline.no_such_file:Gone", "nameless": "pipeline.seams:Gone"}
 
 
 class Blur(Options):
@@ -31,10 +27,7 @@ def test_a_name_or_a_class_is_found(name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (
-            "optoins",
-            r"no detector 'optoins'; did you mean options\? \(have gone, nameless, options, or give",
-        ),
+        ("optoins", r"no detector 'optoins'; did you mean options\? \(have gone, nameless, options, or give"),
         ("zzz", r"no detector 'zzz' \(have gone, nameless, options"),  # nothing like it: no guess
         ("gone", r"detector 'gone' cannot be imported: No module named 'pipeline\.no_such_file'"),
         ("nameless", "detector 'nameless' cannot be imported: .*has no attribute 'Gone'"),

@@ -18,10 +18,10 @@ class Detector(Protocol):
     """Finds what prompts describe."""
 
     def detect(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> list[Instances]:
-        """One answer a picture, in order; every row has a box, a score, its kind, its prompt, its source, '' for a name.
+        """One answer a picture, in order; a row has box, score, its kind, its prompt, its source, and '' for a name.
 
-        Everything above a low floor is answered: thresholds are a later stage's. A row's prompt is one of `prompts`; the
-        stage turns it into the name of a class, so that renaming or renumbering classes asks no model.
+        Everything above a low floor is answered: thresholds are a later stage's. A row's prompt is one of `prompts`;
+        the stage turns it into the name of a class, so that renaming or renumbering classes asks no model.
         """
         ...
 
@@ -36,7 +36,7 @@ class DetectorOptions(Options):
     independent_classes: ClassVar[bool] = False
 
     def vocabulary(self) -> tuple[str, ...] | None:
-        """The prompts that a closed-set model knows, all of which one call answers; None where any words can be asked."""
+        """The prompts that a closed-set model knows, all answered by one call; None where any words can be asked."""
         return None
 
     def open(self, device: Device) -> Detector:

@@ -45,7 +45,7 @@ class Boxes(DetectorOptions):
         """Name the classes of the file."""
         return _dataset(self.path, _digest(self.path)).classes
 
-    def fingerprint(self, device: Device) -> dict[str, Any]:  # noqa: ARG002 - the same on all of them
+    def fingerprint(self, device: Device) -> dict[str, Any]:
         """Name the file by its hash; raises `ConfigError` where there is none."""
         return self.model_dump(mode="json", exclude={"path"}) | {"file": _digest(self.path)}
 
@@ -53,7 +53,7 @@ class Boxes(DetectorOptions):
         """File and hash."""
         return {"file": Path(self.path).name, "sha256": _digest(self.path)}
 
-    def open(self, device: Device) -> "_Boxes":  # noqa: ARG002 - the same on all of them
+    def open(self, device: Device) -> "_Boxes":
         """Read the file; raises `ConfigError` with every object that cannot be read, or `BadDataset`."""
         return _Boxes(self, _dataset(self.path, _digest(self.path)))
 
@@ -152,7 +152,7 @@ def _digest(path: str) -> str:
 
 
 @lru_cache(maxsize=2)
-def _dataset(path: str, digest: str) -> _Dataset:  # noqa: ARG001 - what tells that a file is the same
+def _dataset(path: str, digest: str) -> _Dataset:
     """Read the file once for all who ask."""
     classes, found = (_from_prompts if path.endswith(".jsonl") else _from_coco)(Path(path))
     full_names: dict[str, str] = {}

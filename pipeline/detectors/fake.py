@@ -21,7 +21,7 @@ class Fake(DetectorOptions):
 
     objects: int = Field(default=1, ge=0, le=1000)
 
-    def open(self, device: Device) -> "_Fake":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Device) -> "_Fake":
         """Nothing to load."""
         return _Fake(self.objects)
 
@@ -44,10 +44,7 @@ class _Fake:
             "source": ("fake",) * len(rows),
         }
         sides = (np.array([w, h, w, h]) for h, w in (picture.size_hw for picture in pictures))
-        return [
-            Instances(p.size_hw, boxes_of_one * side, **shared)
-            for p, side in zip(pictures, sides, strict=True)
-        ]
+        return [Instances(p.size_hw, boxes_of_one * side, **shared) for p, side in zip(pictures, sides, strict=True)]
 
 
 def _dice(prompt: str, number: int) -> NDArray[np.float64]:

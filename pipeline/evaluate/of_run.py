@@ -36,7 +36,9 @@ def evaluate_run(config: Config, store: Store, truth: Path, max_detections: int 
         lost += sum(drop.reason == "empty_mask" for key in keys for drop in store.drops(key))
     classes = config.ontology.names
     scores = {
-        kind: average_precision(meant, detected if of == "detector" else final, what, of, classes=classes, max_detections=max_detections)
+        kind: average_precision(
+            meant, detected if of == "detector" else final, what, of, classes=classes, max_detections=max_detections
+        )
         for kind, (what, of) in KINDS.items()
     }
     return {

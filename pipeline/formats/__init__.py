@@ -43,5 +43,5 @@ class Format(Protocol):
         ...
 
     def read(self, place: Path) -> Reading:
-        """Read a dataset from a folder (or the annotation file in it); raises `BadDataset` where nothing can be read."""
+        """Read a dataset from a folder (or the annotation file in it); raises `BadDataset` if nothing can be read."""
         ...

@@ -157,10 +157,8 @@ def _extra(item: dict[str, Any]) -> dict[str, Any]:
     """What else the dataset says, and the annotation's number in it; `source` is always there."""
     attributes = item.get("attributes")
     extra = {"source": "coco"} | (attributes if isinstance(attributes, dict) else {}) | {"annotation": item["id"]}
-    try:
-        json.dumps(extra, allow_nan=False)
-    except ValueError:
-        raise BadRecord("attributes have a number that JSON has not", "remove it") from None
+    if not foreign.is_plain(extra):
+        raise BadRecord("attributes have a number that JSON has not, or too many levels", "remove them")
     if item.get("iscrowd") == 1:
         extra["iscrowd"] = 1
     extra["source"] = str(extra["source"])

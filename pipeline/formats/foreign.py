@@ -4,6 +4,7 @@ pycocotools reads past the end of a bad code, and asks for gigabytes where a ver
 here takes a value out of somebody's JSON and gives it back in our form, or raises `BadRecord(what, mend)`.
 """
 
+import math
 from collections.abc import Mapping
 from reprlib import repr as short
 from typing import Any
@@ -18,6 +19,7 @@ MAX_SIDE_PX = 65_535  # what a JPEG can have
 MAX_PICTURE_PX = 2**30
 FAR_PX = 1e9  # further out than any picture reaches, and no float32 overflows
 MAX_OUTLINE_PX = 2_000_000  # pycocotools keeps five points of 16 bytes a pixel of outline
+MAX_LEVELS = 20  # of lists in lists that we keep and do not look into
 MAX_POLYGONS = 4096  # of one object; pycocotools merges them one by one
 
 
@@ -49,6 +51,15 @@ def size_hw(item: Mapping[str, Any]) -> tuple[int, int]:
     if min(h, w) < 1 or max(h, w) > MAX_SIDE_PX or h * w > MAX_PICTURE_PX:
         raise BadRecord(f"a picture of {short(h)} x {short(w)} (h x w) pixels", "give its real size")
     return h, w
+
+
+def is_plain(value: Any, levels: int = MAX_LEVELS) -> bool:
+    """Whether a parsed JSON value can be written again: no NaN, no infinity, not nested without end."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return levels > 0 and all(is_plain(inner, levels - 1) for inner in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def numbers(value: Any) -> NDArray[np.float64]:

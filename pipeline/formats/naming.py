@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import PurePosixPath, PureWindowsPath
+from reprlib import repr as short
 
 from pipeline import media
 from pipeline.errors import BadRecord
@@ -21,15 +22,15 @@ def checked(name: str) -> str:
     try:
         longest = max((len(part.encode()) for part in plain.parts), default=0)
     except UnicodeEncodeError:
-        raise BadRecord(f"file name {name!a} is not valid Unicode") from None
+        raise BadRecord(f"file name {short(name)!a} is not valid Unicode") from None
     if not plain.parts or "\0" in name:
-        raise BadRecord(f"file name {name!r} names no file")
+        raise BadRecord(f"file name {short(name)} names no file")
     if "://" in name:
-        raise BadRecord(f"file name {name!r} is an address, not a file")
+        raise BadRecord(f"file name {short(name)} is an address, not a file")
     if plain.is_absolute() or ".." in plain.parts or "\\" in name or PureWindowsPath(name).drive:
-        raise BadRecord(f"file name {name!r} leads out of the dataset")
+        raise BadRecord(f"file name {short(name)} leads out of the dataset")
     if longest > MAX_PART_BYTES:
-        raise BadRecord(f"file name {name[:20]!r}... has a part longer than {MAX_PART_BYTES} bytes")
+        raise BadRecord(f"file name {short(name)} has a part longer than {MAX_PART_BYTES} bytes")
     return str(plain)
 
 

@@ -76,7 +76,9 @@ def show_work(work: Work, as_json: bool) -> str:
     for stage, exact in work.exact.items():
         most = "" if exact else "at most "
         rows.append((stage, f"{most}{work.stale[stage]}", f"{most}{work.asked[stage]}"))
-    head = f"{work.pictures} pictures, {work.aside.total()} files set aside" + ("; nothing to do" if work.nothing else "")
+    head = f"{work.pictures} pictures, {work.aside.total()} files set aside" + (
+        "; nothing to do" if work.nothing else ""
+    )
     return table(head, rows, ("stage", "pictures to compute", "to ask the model about"))
 
 

@@ -19,8 +19,9 @@ def _unknown_prompts(config: Config) -> list[str]:
     vocabulary = config.detect.vocabulary()
     if vocabulary is None:
         return []
+    name = config.backends["detect"]
     return [
-        f"detect: {config.backends['detect']} does not know {prompt!r}{nearest(prompt, vocabulary)} Nothing is found for it."
+        f"detect: {name} does not know {prompt!r}, and finds nothing for it{nearest(prompt, vocabulary)}"
         for prompt in config.ontology.prompts()
         if prompt not in vocabulary
     ]
@@ -36,7 +37,5 @@ def _shifted(config: Config, out: Path) -> list[str]:
     moved = [f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]]
     if not moved:
         return []
-    return [
-        f"ontology: class numbers shift against {out}: {', '.join(moved)}. A model trained on the old numbers will name"
-        " things wrongly; give the classes an `id`, or add new ones at the end."
-    ]
+    advice = "a model trained on the old ones will name things wrongly; give the classes an `id`, or add new ones last"
+    return [f"ontology: class numbers shift against {out}: {', '.join(moved)}; {advice}"]

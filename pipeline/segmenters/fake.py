@@ -19,7 +19,7 @@ class Fake(SegmenterOptions):
 
     looks: ClassVar[bool] = False
 
-    def open(self, device: Device) -> "_Fake":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Device) -> "_Fake":
         """Nothing to load."""
         return _Fake()
 

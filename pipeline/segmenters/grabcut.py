@@ -36,7 +36,7 @@ class Grabcut(SegmenterOptions):
     core: float = Field(default=0.75, ge=0, le=1)
     iterations: int = Field(default=1, ge=1, le=20)
 
-    def open(self, device: Device) -> "_Grabcut":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Device) -> "_Grabcut":
         """Nothing to load."""
         return _Grabcut(self)
 
@@ -52,8 +52,7 @@ class _Grabcut:
     def _segmented(self, picture: Picture, rows: Instances) -> Instances:
         before = rows.masks or (None,) * len(rows)
         codes = (
-            mask or cut_out(picture.rgb, box, self.options)
-            for mask, box in zip(before, rows.boxes_xyxy, strict=True)
+            mask or cut_out(picture.rgb, box, self.options) for mask, box in zip(before, rows.boxes_xyxy, strict=True)
         )
         return replace(rows, masks=tuple(codes))
 
@@ -83,9 +82,7 @@ def _guess(box_xyxy: NDArray[np.float64], size_hw: tuple[int, int], core: float)
     labels = np.full(size_hw, cv2.GC_BGD, np.uint8)
     labels[_inside(box_xyxy, size_hw)] = cv2.GC_PR_FGD
     from_centre = _from_centre(box_xyxy, size_hw)
-    if not (
-        labels == cv2.GC_BGD
-    ).any():  # a box that fills the picture: the background can only be in its corners
+    if not (labels == cv2.GC_BGD).any():  # a box that fills the picture: the background can only be in its corners
         labels[from_centre > 1] = cv2.GC_PR_BGD
     labels[from_centre <= core] = cv2.GC_FGD
     return labels

@@ -14,8 +14,6 @@ from pipeline.records import empty
 from pipeline.seams import Device
 from pipeline.segmenters import SEGMENTERS
 
-UNTOUCHED = ("boxes_xyxy", "names", "scores", "prompts", "points", "source", "extra")
-
 
 def drawn():
     """Pictures and what was found in them."""

@@ -18,6 +18,9 @@ RING = drawn("####.", "#..#.", "####.", ".....")
 SIZE = [4, 5]
 CODE = masks.encode(RING).decode()
 NAN = float("nan")
+DEEP = {}
+for _ in range(900):
+    DEEP = {"in": DEEP}
 
 
 def image(number=1, file_name="a.png", **fields):
@@ -154,6 +157,7 @@ BAD = [
     ({"score": "high"}, "no list of finite numbers"),
     ({"score": NAN}, "no list of finite numbers"),
     ({"attributes": {"depth": NAN}}, "a number that JSON has not"),
+    ({"attributes": DEEP}, "too many levels"),  # as many as the parser takes
 ]
 
 
