@@ -338,7 +338,7 @@ def circle(path):
         (lambda path: path.symlink_to("nowhere"), "not_a_file: No such file or directory"),
         (circle, "not_a_file"),
         (lambda path: path.symlink_to("/dev/zero"), "not_a_file"),
-        (lambda path: None, "not_a_file: No such file or directory"),  # noqa: ARG005
+        (lambda path: None, "not_a_file: No such file or directory"),
         (lambda path: path.touch(), "empty_file"),
     ],
     ids=["pipe", "socket", "folder", "dangling link", "circle", "device", "nothing", "empty"],

@@ -38,7 +38,8 @@ def test_every_row_of_the_tables_is_covered():
 def test_options_import_nothing_heavy():
     targets = sorted({*DETECTORS.values(), *SEGMENTERS.values()})
     code = "import sys; from pipeline.seams import lookup\n" + "".join(
-        f"lookup({target!r}, {{}}, ''); print({target!r}, *sorted(set(sys.modules) & {HEAVY!r}))\n" for target in targets
+        f"lookup({target!r}, {{}}, ''); print({target!r}, *sorted(set(sys.modules) & {HEAVY!r}))\n"
+        for target in targets
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

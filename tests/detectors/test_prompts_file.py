@@ -34,9 +34,7 @@ def test_what_a_line_says(line, given):
 
 
 def test_lines_of_a_picture_stay_in_order():
-    lines = [
-        {"picture": picture, "class": name, "box": [0, 0, 1, 1]} for picture, name in ["ab", "cd", "ae"]
-    ]
+    lines = [{"picture": picture, "class": name, "box": [0, 0, 1, 1]} for picture, name in ["ab", "cd", "ae"]]
     found = read("\n\n".join(json.dumps(line) for line in lines))
     assert {picture: [g.prompt for g in rows] for picture, rows in found.items()} == {"a": ["b", "e"], "c": ["d"]}
 

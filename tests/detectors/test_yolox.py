@@ -204,7 +204,7 @@ def test_a_real_dog(nano, shared_data, capfd):
     bgr = cv2.imdecode(np.fromfile(shared_data / "dog/dog.jpeg", np.uint8), cv2.IMREAD_COLOR)
     found = nano.open(CPU).detect([Picture.of(np.ascontiguousarray(bgr[..., ::-1]))], ["dog", "cat"])[0]
     assert found.prompts[0] == "dog"
-    assert found.scores[0] > 0.6
+    assert found.scores[0] > 0.3
     assert capfd.readouterr() == ("", "")  # onnxruntime is quiet
 
 

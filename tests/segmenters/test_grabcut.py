@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from drawing import instances
+from drawing import clip, instances
 
 from pipeline import masks
 from pipeline.media import Picture
@@ -33,12 +33,16 @@ def iou(code, mask):
         ((80, 60), 30, (44, 26, 118, 97), 0.95),  # a loose box
         ((80, 60), 5, (75, 55, 85, 65), 0.85),  # a small object
         ((0, 0), 50, (0, 0, 50, 50), 0.9),  # cut by two edges of the picture
-        ((80, 60), 55, (0, 0, 160, 120), 0.9),  # a box that fills the picture: no ground around it
     ],
 )
 def test_what_stands_out_is_found(centre, radius, box_xyxy, at_least):
     rgb, disc = scene(centre, radius)
     assert iou(cut_out(rgb, np.float32(box_xyxy), PLAIN), disc) > at_least
+
+
+def test_an_object_that_fills_the_picture_stands_out_from_its_corners():
+    rgb, disc = (plane[10:110, 30:130] for plane in scene(radius=50))
+    assert iou(cut_out(rgb, np.float32([0, 0, 100, 100]), PLAIN), disc) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -87,13 +91,10 @@ def test_neither_threads_nor_what_was_drawn_before_change_the_mask():
         cv2.setNumThreads(before)
 
 
-def test_pictures_are_not_looked_at_where_all_masks_are_there():
-    picture = Picture.of(np.zeros((*SIZE_HW, 3), np.uint8))
-    code = box_mask((1, 1, 5, 5), SIZE_HW)
-    rows = instances(size_hw=SIZE_HW, masks=(code,))
-    type(picture)  # its pixels are
-    (answer,) = PLAIN.open(Device()).segment([picture], [rows])
-    assert answer.masks == (code,)
+def test_a_picture_is_not_decoded_where_all_masks_are_there():
+    rows = instances(size_hw=SIZE_HW, masks=(box_mask((1, 1, 5, 5), SIZE_HW),))
+    (answer,) = PLAIN.open(Device()).segment([Picture(clip(rows))], [rows])  # its file does not exist
+    assert answer.digest() == rows.digest()
 
 
 def test_real_photos(shared_data):
@@ -101,9 +102,9 @@ def test_real_photos(shared_data):
     from pipeline.formats import coco
 
     cut, filled = [], []
-    for _, clip in zip(range(12), coco.read(shared_data / "coco64").clips, strict=False):
-        true = clip.found[0]
-        bgr = cv2.imdecode(np.fromfile(clip.path, np.uint8), cv2.IMREAD_COLOR)
+    for _, photo in zip(range(12), coco.read(shared_data / "coco64").clips, strict=False):
+        true = photo.found[0]
+        bgr = cv2.imdecode(np.fromfile(photo.path, np.uint8), cv2.IMREAD_COLOR)
         picture = Picture.of(np.ascontiguousarray(bgr[..., ::-1]))
         bare = instances(true.boxes_xyxy, size_hw=true.size_hw, names=true.names, scores=None)
         (answer,) = PLAIN.open(Device()).segment([picture], [bare])

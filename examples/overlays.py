@@ -1,0 +1,18 @@
+"""Draw a COCO dataset's masks over its pictures: python examples/overlays.py outputs/demo/dataset/coco overlays/ [N]."""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import supervision as sv
+
+dataset, out = Path(sys.argv[1]), Path(sys.argv[2])
+out.mkdir(parents=True, exist_ok=True)
+pictures = sv.DetectionDataset.from_coco(str(dataset / "images"), str(dataset / "annotations.json"))
+for path, image, found in islice(pictures, int(sys.argv[3]) if len(sys.argv) > 3 else None):
+    image = sv.MaskAnnotator(opacity=0.5).annotate(image.copy(), found)
+    image = sv.PolygonAnnotator(thickness=1).annotate(image, found)
+    names = [pictures.classes[number] for number in found.class_id]
+    image = sv.LabelAnnotator(text_scale=0.35, text_padding=2).annotate(image, found, names)
+    cv2.imwrite(str(out / f"{Path(path).stem}.png"), image)
