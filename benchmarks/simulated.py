@@ -40,7 +40,7 @@ def boxes_of_one() -> NDArray[np.float64]:
     dice = np.random.default_rng(1)
     cells = np.array([(x, y) for y in range(ROWS) for x in range(COLUMNS)])
     centre = (cells + dice.uniform(0.4, 0.6, cells.shape)) / (COLUMNS, ROWS)
-    half = dice.uniform(0.25, 0.6, cells.shape) / (COLUMNS, ROWS)
+    half = dice.uniform(0.2, 0.5, cells.shape) / (COLUMNS, ROWS)
     return np.hstack([centre - half, centre + half]).clip(0, 1)
 
 

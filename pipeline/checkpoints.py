@@ -29,7 +29,7 @@ def sha256_of_file(path: str | Path) -> str:
     """Hash a file's bytes: 64 hex digits. Read once a process, unless the file changes; raises `OSError`."""
     file = Path(path).resolve()
     now = file.stat()
-    return _hashed(file, now.st_size, now.st_mtime_ns, 0)
+    return _hashed(file, now.st_size, now.st_mtime_ns, now.st_ino)
 
 
 @lru_cache(maxsize=256)

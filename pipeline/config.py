@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline import dedupe, select, yamls
 from pipeline.detectors import DETECTORS, DetectorOptions
-from pipeline.errors import ConfigError, MaskletError, nearest
+from pipeline.errors import ConfigError, MaskletError, UnknownName, nearest
 from pipeline.formats import FORMATS
 from pipeline.ontology import Ontology
 from pipeline.seams import Device, Options, lookup
@@ -130,12 +130,20 @@ def overridden(document: yamls.Document, overrides: Sequence[str]) -> yamls.Docu
         place = tuple(dotted.split("."))
         inside = document.data
         for part in place[:-1]:
-            if not isinstance(inside.get(part), dict):
-                inside[part] = {}
-            inside = inside[part]
+            inside = _below(inside, part, text)
         inside[place[-1]] = yamls.parse(value, text).data if value else ""
         lines[place] = text
     return yamls.Document(document.where, document.data, lines)
+
+
+def _below(mapping: dict[str, Any], key: str, text: str) -> dict[str, Any]:
+    """The mapping under a key, made where nothing stands; raises `ConfigError` where something else does."""
+    below = mapping.get(key)
+    if below is None:
+        below = mapping[key] = {}
+    if not isinstance(below, dict):
+        raise ConfigError(f"{text}: {key} is {below!r}, which has nothing below it; replace it as a whole")
+    return below
 
 
 def from_document(document: yamls.Document) -> Config:
@@ -143,8 +151,8 @@ def from_document(document: yamls.Document) -> Config:
     unknown = [key for key in document.data if key not in (*SECTIONS, *WRITTEN_BY_US)]
     problems = [f"{document.at((key,))}: {key}: unknown section{nearest(key, SECTIONS)}" for key in unknown]
     ontology = _ontology(document, problems)
-    detect, detector = _backend(document, "detect", DETECTORS, problems)
-    segment, segmenter = _backend(document, "segment", SEGMENTERS, problems)
+    detect, detector = _backend(document, "detect", DETECTORS, DetectorOptions, problems)
+    segment, segmenter = _backend(document, "segment", SEGMENTERS, SegmenterOptions, problems)
     parts: dict[str, Any] = {
         "source": _section(Source, document, "source", problems),
         "ontology": ontology,
@@ -196,7 +204,7 @@ def _checked(
 
 
 def _backend(
-    document: yamls.Document, section: str, table: Mapping[str, str], problems: list[str]
+    document: yamls.Document, section: str, table: Mapping[str, str], kind: type[Options], problems: list[str]
 ) -> tuple[Options | None, str]:
     """A backend's options: the row of the table that `backend` names, made from the other keys of the section."""
     values = _values(document, section, problems)
@@ -206,7 +214,10 @@ def _backend(
         problems.append(f"{where}: {section}.backend: missing (have {', '.join(sorted(table))}, or give module:Class)")
         return None, ""
     try:
-        return _checked(lookup(name, table, section), values, document, section, problems), name
+        model = lookup(name, table, section)
+        if not (isinstance(model, type) and issubclass(model, kind)):
+            raise UnknownName(f"{name} is no {section} backend: want a class derived from {kind.__name__}")
+        return _checked(model, values, document, section, problems), name
     except MaskletError as error:
         problems.append(f"{where}: {section}.backend: {error}")
         return None, name

@@ -212,10 +212,7 @@ def commit(store: Store, answer: Answer) -> None:
     """Keep an answer: all of it, in one commit."""
     with store.writing():
         for outcome in answer.outcomes:
-            if isinstance(outcome, Done):
-                store.add(outcome.results, outcome.remembered)
-            elif outcome.keep is not None:
-                store.add([outcome.keep])
+            store.add(outcome.results, outcome.remembered)
         store.note(answer.notes)
 
 

@@ -210,7 +210,7 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     """
     crop, corner = decode_crop(code, size_hw)
     limit = min(fraction * crop.sum(), limit_px)
-    if limit <= 1:
+    if limit <= 1 or _outlines(crop) == 1:
         return code
     part, sizes = _parts(crop, connectivity=8)
     speck = sizes < limit
@@ -221,6 +221,13 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     pinhole[[0, part[0, 0]]] = False  # what touches the frame of the crop is outside, and no hole
     tidy |= pinhole[part[1:-1, 1:-1]]
     return code if (tidy == crop).all() else encode_crop(tidy, corner, size_hw)
+
+
+def _outlines(mask: Bits) -> int:
+    """How many outlines a mask has, of parts and of holes: most masks have one, and finding that out is cheap."""
+    import cv2
+
+    return len(cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0])
 
 
 def _parts(mask: Bits, connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

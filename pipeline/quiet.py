@@ -37,5 +37,5 @@ def library_noise_to(path: Path) -> Iterator[None]:
             sys.stderr = before
             os.dup2(keep, 2)
             os.close(keep)
-    if not path.stat().st_size:
-        path.unlink()
+            if not os.fstat(log.fileno()).st_size:
+                path.unlink()

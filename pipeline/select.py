@@ -57,11 +57,13 @@ def select(found: Instances, rules: Rules, ontology: Ontology) -> Change:
     )
     better = _better_negative(found, scores, classes, rules.negative_iou)
     reasons[(reasons == "") & (better >= 0)] = "negative"
-    drops = tuple(
-        Drop(int(row), str(reasons[row]), int(better[row]) if reasons[row] == "negative" else None)
-        for row in np.flatnonzero(reasons != "")
-    )
-    return Change({}, tuple(int(row) for row in np.flatnonzero(reasons == "")), drops)
+    kept = tuple(int(row) for row in np.flatnonzero(reasons == ""))
+    drops = []
+    for row in np.flatnonzero(reasons != ""):
+        rival = int(better[row]) if reasons[row] == "negative" else None
+        detail = "" if rival is None or found.prompts is None else found.prompts[rival]
+        drops.append(Drop(int(row), str(reasons[row]), rival if rival in kept else None, detail))
+    return Change({}, kept, tuple(drops))
 
 
 def _per_row(found: Instances, classes: Mapping[str, Category], rule: Any) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,32 +84,37 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
             raise ConfigError(f"source.path: {source.path}: no such file or folder")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"source.path: {source.path}: cannot be read: {error}") from error
-    return sorted(found, key=lambda file: file.name)
+    found.sort(key=lambda file: file.name)
+    for one, other in pairwise(found):
+        if one.name == other.name:
+            both = f"{printable(one.path)} and {printable(other.path)}"
+            raise ConfigError(f"source.path: {both} would both be called {one.name}; rename one, or list its full path")
+    return found
 
 
 def _below(root: Path, apart_from: Path | None) -> Iterator[File]:
-    for folder, folders, names in os.walk(root):
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [f for f in folders if not f.startswith(".") and Path(folder, f).resolve() != apart_from]
         for name in names:
             if not name.startswith("."):
                 path = os.path.join(folder, name)  # noqa: PTH118 - a million of these; Path is slow
                 yield _file(os.path.relpath(path, root).replace(os.sep, "/"), path)
+    for error in closed:  # a folder that cannot be listed is set aside as one file
+        yield _file(os.path.relpath(error.filename, root).replace(os.sep, "/"), error.filename)
 
 
 def _listed(path: Path) -> Iterator[File]:
-    for line in dict.fromkeys(path.read_text(encoding="utf-8-sig").splitlines()):
-        if line.strip():
-            entry = path.parent / line.strip()
-            yield _file(
-                Path(*[part for part in Path(line.strip()).parts if part not in ("/", "..", ".")]).as_posix(),
-                str(entry),
-            )
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    for entry in dict.fromkeys(Path(line.strip()) for line in lines if line.strip()):
+        below = [part for part in entry.parts if part not in (entry.anchor, "..")]
+        yield _file("/".join(below), str(path.parent / entry))
 
 
 def _file(name: str, path: str) -> File:
     try:
         status = os.stat(path)  # noqa: PTH116
-    except OSError:
+    except (OSError, ValueError):  # a zero byte
         return File(printable(name), path, "")
     return File(printable(name), path, f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}")
 

@@ -19,7 +19,18 @@ from pipeline.detectors import Detector, DetectorOptions
 from pipeline.errors import blame
 from pipeline.media import Picture
 from pipeline.ontology import Ontology
-from pipeline.records import Change, Clip, Drop, Instances, concatenate, empty, from_blob, sha256_of, to_blob
+from pipeline.records import (
+    RECORD_VERSION,
+    Change,
+    Clip,
+    Drop,
+    Instances,
+    concatenate,
+    empty,
+    from_blob,
+    sha256_of,
+    to_blob,
+)
 from pipeline.seams import Device
 from pipeline.segmenters import Segmenter, SegmenterOptions
 
@@ -74,7 +85,7 @@ class Stage:
 
     @cached_property
     def _self_hash(self) -> str:
-        return sha256_of([self.name, self.VERSION, self.identity()])
+        return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.identity()])
 
     def key(self, input_digest: str) -> str:
         """The key of its answer for a clip whose record has this digest."""
@@ -112,7 +123,7 @@ class Detect(Stage):
     @cached_property
     def scope(self) -> str:
         pixels = media.VERSION if self.looks else 0
-        return sha256_of([self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
+        return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
 
     @cached_property
     def questions(self) -> dict[str, tuple[str, ...]]:
@@ -200,7 +211,7 @@ class Segment(Stage):
     @cached_property
     def scope(self) -> str:
         pixels = media.VERSION if self.looks else 0
-        return sha256_of([self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
+        return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
 
     def open(self) -> Segmenter:
         return self.options.open(self.device)

@@ -112,10 +112,11 @@ class Store:
             try:
                 self._db.executemany("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", self._borrowed)
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
             self._borrowed.clear()
 
     # Files
@@ -268,8 +269,11 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise ConfigError(f"--reuse {path.parent}: no run.db there; name the folder of a run")
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"--reuse {path.parent}: its run.db cannot be read: {error}") from error
     if row != (str(SCHEMA_VERSION),):
         raise ConfigError(f"--reuse {path.parent}: its run.db is of another version of masklet")
     return db

@@ -47,13 +47,17 @@ class Done:
 
 @dataclass(slots=True)
 class Failed:
-    """A clip that did not: at which stage, why, and what to keep if it would fail again the same way."""
+    """A clip that did not: at which stage and why, and what there is to keep.
+
+    That is what the stages before it answered, and the failure itself, if the clip would fail again the same way.
+    """
 
     name: str
     stage: str
     reason: str
     detail: str
-    keep: Failure | None = None
+    results: list[Result | Failure] = field(default_factory=list)
+    remembered: list[Remembered] = field(default_factory=list)
 
 
 class StageFailed(Exception):
@@ -118,19 +122,21 @@ class Worker:
         """One outcome a job. Raises only what concerns every picture: a model that cannot be had."""
         answer = Answer()
         pictures = self.read(jobs) if pictures is None else pictures
+        done = [Done(job.clip.name) for job in jobs]
         try:
-            answer.outcomes += self._together(jobs, pictures, answer)
+            self._together(jobs, pictures, done, answer)
+            answer.outcomes += done
         except StageFailed as failed:
             if len(jobs) == 1:
-                answer.outcomes.append(self._failed(jobs[0], failed))
+                answer.outcomes.append(_failed(jobs[0], failed, done[0]))
             else:
+                answer = Answer(notes=answer.notes)  # nothing else is left of the attempt
                 for job, picture in zip(jobs, pictures, strict=True):
                     answer.add(self([job], [picture]))
         return answer
 
-    def _together(self, jobs: Sequence[Job], pictures: Sequence[Picture], answer: Answer) -> list[Done]:
-        """All stages, each for the clips that are stale from it on; raises `StageFailed`."""
-        done = [Done(job.clip.name) for job in jobs]
+    def _together(self, jobs: Sequence[Job], pictures: Sequence[Picture], done: Sequence[Done], answer: Answer) -> None:
+        """All stages, each for the clips that are stale from it on, into `done`; raises `StageFailed`."""
         clips = [job.clip for job in jobs]
         digests = [clip.digest() for clip in clips]
         for number, stage in enumerate(self.stages):
@@ -155,7 +161,6 @@ class Worker:
             )
         for clip, outcome in zip(clips, done, strict=True):
             outcome.objects = len(clip.found[0])
-        return done
 
     def _changes(self, stage: Stage, batch: Batch) -> list[Change]:
         try:
@@ -190,22 +195,24 @@ class Worker:
                 size = len(pictures[some])
                 if not out_of_memory(error) or size == 1:
                     raise
-                self._most[stage.name] = size // 2
+                self._most[stage.name] = min(size // 2, self._most.get(stage.name, size))  # another thread may be lower
                 notes.append((stage.name, "smaller_batch", f"{size} -> {size // 2} pictures a call"))
                 _free_memory()
         return out
 
-    def _failed(self, job: Job, failed: StageFailed) -> Failed:
-        """Why a clip alone did not go through; a damaged file is remembered, anything else is tried again."""
-        stage, error = failed.stage, failed.error
-        if isinstance(error, BadMedia):
-            first = self.stages[job.first]
-            keep = Failure(first.key(job.clip.digest()), job.clip.id, first.name, error.reason, error.detail)
-            lasting = error.reason in REMEMBERED
-            return Failed(job.clip.name, "open", error.reason, error.detail, keep if lasting else None)
-        reason = "out_of_memory" if out_of_memory(error) else "backend_failed"
-        said = str(error) if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
-        return Failed(job.clip.name, stage.name, reason, " ".join(said.split())[:500])
+
+def _failed(job: Job, failed: StageFailed, done: Done) -> Failed:
+    """Why a clip alone did not go through; a damaged file is remembered, anything else is tried again."""
+    stage, error = failed.stage, failed.error
+    results: list[Result | Failure] = [*done.results]
+    if isinstance(error, BadMedia):
+        key = stage.key(done.results[-1].output if done.results else job.clip.digest())
+        if error.reason in REMEMBERED:
+            results.append(Failure(key, job.clip.id, stage.name, error.reason, error.detail))
+        return Failed(job.clip.name, "open", error.reason, error.detail, results, done.remembered)
+    reason = "out_of_memory" if out_of_memory(error) else "backend_failed"
+    said = str(error) if isinstance(error, MaskletError) else f"{type(error).__name__}: {error}"
+    return Failed(job.clip.name, stage.name, reason, " ".join(said.split())[:500], results, done.remembered)
 
 
 def _decoded(picture: Picture) -> None:

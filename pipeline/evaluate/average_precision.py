@@ -85,16 +85,6 @@ def average_precision(
     precision, recall = _evaluated(meant, got, kind, max_detections)
     true = Counter((row["category_id"], row["iscrowd"]) for row in meant["annotations"])
     detected = Counter(row["category_id"] for row in got["annotations"])
-    per_class: dict[str, Figures] = {
-        name: {
-            "ap": _mean(precision[:, :, k, 0]),
-            "ap50": _mean(precision[0, :, k, 0]),
-            "ar100": _mean(recall[:, k]),
-            "objects": true[k + 1, 0],
-            "detections": detected[k + 1],
-        }
-        for k, name in enumerate(names)
-    }
     return Scores(
         ap=_mean(precision[..., 0]),
         ap50=_mean(precision[0, ..., 0]),
@@ -103,13 +93,21 @@ def average_precision(
         ap_medium=_mean(precision[..., 2]),
         ap_large=_mean(precision[..., 3]),
         ar100=_mean(recall),
-        per_class=per_class,
+        per_class={
+            name: _of_class(precision[:, :, k, 0], recall[:, k])
+            | {"objects": true[k + 1, 0], "detections": detected[k + 1]}
+            for k, name in enumerate(names)
+        },
         objects=sum(n for (_, crowd), n in true.items() if not crowd),
         crowds=sum(n for (_, crowd), n in true.items() if crowd),
         detections=detected.total(),
         pictures=len(judged),
         absent=len(known) - len(judged),
     )
+
+
+def _of_class(precision: Table, recall: Table) -> Figures:
+    return {"ap": _mean(precision), "ap50": _mean(precision[0]), "ar100": _mean(recall)}
 
 
 def _coco(

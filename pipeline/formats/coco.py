@@ -30,7 +30,8 @@ QUALITY = ("iou", "stability", "agreement")  # the columns of `Instances.quality
 def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> None:
     """Write pictures and annotations into the empty folder `place`, each clip looked at once, one in memory.
 
-    Raises `BadRecord` for an object without a mask or of a class that is not exported.
+    Raises `BadRecord` for an object without a mask or of a class that is not exported, `BadMedia` for a picture that
+    changed since it was looked at.
     """
     (place / IMAGES).mkdir()
     _write_json(_with_pictures(clips, place / IMAGES, hard_link), ontology, place / FILE)
@@ -136,11 +137,7 @@ def _attributes(found: Instances, row: int) -> dict[str, Any]:
     """Where a row comes from; what a foreign dataset said comes first and gives way to what we know."""
     attributes = dict(found.extra[row]) if found.extra is not None else {}
     attributes.pop("iscrowd", None)
-    for key, column in (
-        ("prompt", found.prompts),
-        ("source", found.source),
-        ("score_kind", found.score_kind),
-    ):
+    for key, column in (("prompt", found.prompts), ("source", found.source), ("score_kind", found.score_kind)):
         if column is not None:
             attributes[key] = column[row]
     if found.quality is not None:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = (
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, title_justify="left", show_header=bool(head), box=None, pad_edge=False)
+    drawn = Table(title=Text(title), title_justify="left", show_header=bool(head), box=None, pad_edge=False)
     for number, _ in enumerate(head or (rows[0] if rows else ("",))):
         drawn.add_column(head[number] if head else "", justify="right" if head and number else "left")
     for row in rows:
@@ -71,7 +71,7 @@ def judge(summary: Summary, out: Path, max_quarantined: int | None, fail_on_empt
 def show_work(work: Work, as_json: bool) -> str:
     """What a run would compute."""
     if as_json:
-        return json.dumps(asdict(work))
+        return json.dumps({one.name: getattr(work, one.name) for one in fields(work)})  # asdict breaks a Counter
     rows = []
     for stage, exact in work.exact.items():
         most = "" if exact else "at most "
@@ -109,7 +109,8 @@ def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
         box = "" if entry.box_xyxy is None else " at " + ",".join(f"{v:.0f}" for v in entry.box_xyxy)
         score = "" if entry.score is None else f" {entry.score:.2f}"
         stayed = f"; {entry.survivor} stayed" if entry.survivor else ""
-        yield f"{entry.picture}: {entry.stage}: {entry.name}{score}{box}: {entry.why}{stayed}".replace(": :", ":")
+        parts = (entry.picture, entry.stage, f"{entry.name}{score}{box}".strip(), f"{entry.why}{stayed}")
+        yield ": ".join(part for part in parts if part)
 
 
 def show_scores(scores: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -75,7 +75,11 @@ class Processes:
                 busy: dict[Future[Answer], Batch] = {}
                 while True:
                     for batch in islice(waiting, 0 if broken else self.workers * self.ahead - len(busy)):
-                        busy[pool.submit(_work_here, batch)] = batch
+                        try:
+                            busy[pool.submit(_work_here, batch)] = batch
+                        except BrokenProcessPool:  # since the last answer: the next pool gets the batch
+                            broken, waiting = True, chain([batch], waiting)
+                            break
                     if not busy:
                         break
                     for done in wait(busy, return_when=FIRST_COMPLETED).done:
