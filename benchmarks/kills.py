@@ -2,9 +2,9 @@
 
     python benchmarks/kills.py
 
-YOLOX and GrabCut over 64 COCO photos; every start of the command is killed between its first and its last commit, or
-while the dataset is written, and the same command is given again. The dataset has the same bytes as that of a run left
-alone, no picture that was committed is handed to a model again, and a kill costs at most one batch. Exits with 1 where it
+YOLOX and GrabCut over 64 COCO photos. A start of the command is killed between its first and its last commit, or while
+the dataset is written; then the same command is given again. The dataset has the bytes of one whose run was left alone,
+no picture that was committed is handed to a model again, and a kill costs at most one batch. Exits with 1 where that
 does not hold. Needs ../shared/data beside the repository.
 """
 
@@ -33,8 +33,8 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as desk:
         victim = photos(Path(desk), DATA)
-        masklet(*victim.command[1:], "--out", "whole", cwd=desk)
-        whole = dataset(Path(desk) / "whole")
+        masklet(*victim.command[1:], "--out", "whole", cwd=victim.desk)
+        whole = dataset(victim.desk / "whole")
         done = rounds(victim, KILLS, seed=1)
     print(table(victim, done))
     kills = [kill for a_round in done for kill in a_round.kills]
@@ -44,7 +44,9 @@ def main() -> int:
     again, most = sum(len(start.again) for start in starts), max(len(kill.lost) for kill in kills)
     print(f"\n{len(kills)} kills, {inside} of them between the first and the last commit of their run")
     print(f"{same} of {len(done)} datasets have the bytes of the run that was left alone ({len(whole)} files)")
-    print(f"{again} committed pictures were handed to a model again; a kill cost at most {most} pictures (a batch has {BATCH})")
+    print(
+        f"{again} committed pictures were handed to a model again; a kill cost at most {most} pictures (batch: {BATCH})"
+    )
     fine = whole and same == len(done) and not again and most <= BATCH and inside >= AT_LEAST_INSIDE
     return 0 if fine else 1
 

@@ -147,7 +147,7 @@ def check(
     config, place = _asked_for(words, source, ontology, out)
     stages = config.stages()
     for stage in stages:
-        stage.key("")  # needs every file of weights
+        stage.identity()  # needs every file of weights
     files = sources.files(config.source, apart_from=place)[:limit]
     warnings = _warn(config, place)
     said = {

@@ -20,6 +20,8 @@ NOTHING = b"0"
 """The code of no pixel in a picture of none: has area 0 and box zeros whatever the size."""
 
 MAX_CHARS_A_RUN = 7  # 35 bits: more than any picture has pixels
+MORE_CHARS = 16 * 32 ** np.arange(MAX_CHARS_A_RUN)
+"""From which size on a number needs one more character: 5 bits each, one of all for the sign."""
 
 
 def encode(mask: Bits) -> bytes:
@@ -76,11 +78,12 @@ def _interpolation(first: int, last: int, size_in: int, size_out: int) -> tuple[
     centre = ((np.arange(begin, end) + 0.5) * scale - 0.5).clip(0, size_in - 1)
     low = np.floor(centre).astype(np.int64)
     high = np.minimum(low + 1, size_in - 1)
-    weights = np.zeros((end - begin, size_in), np.float32)
-    np.add.at(weights, (np.arange(end - begin), low), (1 - (centre - low)).astype(np.float32))
-    np.add.at(weights, (np.arange(end - begin), high), (centre - low).astype(np.float32))
     seen = slice(int(low[0]), int(high[-1]) + 1)
-    return begin, weights[:, seen], seen
+    weights = np.zeros((end - begin, seen.stop - seen.start), np.float32)
+    row = np.arange(end - begin)
+    weights[row, low - seen.start] = 1 - (centre - low)
+    weights[row, high - seen.start] += (centre - low).astype(np.float32)  # at the last input, high is low
+    return begin, weights, seen
 
 
 def decode(code: bytes, size_hw: Size) -> Bits:
@@ -93,13 +96,16 @@ def decode(code: bytes, size_hw: Size) -> Bits:
 
 def decode_crop(code: bytes, size_hw: Size) -> tuple[Bits, tuple[int, int]]:
     """The mask inside its own tight box, and that box's upper left corner (x, y)."""
-    x0, y0, x1, y1 = box(code, size_hw)
+    h = size_hw[0]
     begin, end = _spans(code)
-    h, crop_h = size_hw[0], y1 - y0
-    steps = np.zeros((x1 - x0) * crop_h + 1, np.int8)
-    steps[(begin // h - x0) * crop_h + begin % h - y0] += 1
-    steps[((end - 1) // h - x0) * crop_h + (end - 1) % h - y0 + 1] -= 1
-    return steps[:-1].cumsum(dtype=np.int8).astype(np.bool_).reshape(x1 - x0, crop_h).T, (x0, y0)
+    x0, y0, x1, y1 = _tight(begin, end, h)
+    crop_h = y1 - y0
+    edges = np.zeros(2 * len(begin) + 2, np.int64)
+    edges[1:-1:2] = (begin // h - x0) * crop_h + begin % h - y0
+    edges[2:-1:2] = ((end - 1) // h - x0) * crop_h + (end - 1) % h - y0 + 1
+    edges[-1] = (x1 - x0) * crop_h
+    inside = np.arange(len(edges) - 1) % 2 == 1
+    return np.repeat(inside, np.diff(edges)).reshape(x1 - x0, crop_h).T, (x0, y0)
 
 
 def pack(runs: Runs) -> bytes:
@@ -108,14 +114,12 @@ def pack(runs: Runs) -> bytes:
         runs = runs[:-1]
     change = runs.astype(np.int64)
     change[3:] -= runs[1:-2]
-    characters, more = [], np.ones(len(change), np.bool_)
-    while more.any():
-        five, change = change & 31, change >> 5
-        rest = np.where(five & 16, change != -1, change != 0)
-        characters.append(np.where(more, five + np.where(rest, 32, 0) + 48, 0))
-        more = more & rest
-    table = np.stack(characters, axis=1)
-    return table[table > 0].astype(np.uint8).tobytes()
+    count = 1 + np.searchsorted(MORE_CHARS, np.where(change < 0, ~change, change), side="right")
+    last = count.cumsum() - 1
+    place = np.arange(last[-1] + 1) - np.repeat(last - count + 1, count)
+    characters = (np.repeat(change, count) >> 5 * place & 31) + 32 + 48
+    characters[last] -= 32
+    return characters.astype(np.uint8).tobytes()
 
 
 def unpack(code: bytes) -> Runs:
@@ -172,10 +176,13 @@ def box(code: bytes, size_hw: Size) -> tuple[int, int, int, int]:
     >>> box(encode(np.array([[0, 0, 0], [0, 1, 1]], bool)), (2, 3))
     (1, 1, 3, 2)
     """
-    begin, end = _spans(code)
+    return _tight(*_spans(code), size_hw[0])
+
+
+def _tight(begin: Runs, end: Runs, h: int) -> tuple[int, int, int, int]:
+    """The box around runs of foreground in a picture of height `h`."""
     if not begin.size:
         return 0, 0, 0, 0
-    h = size_hw[0]
     x0, x1 = int(begin[0]) // h, (int(end[-1]) - 1) // h + 1
     if (begin // h != (end - 1) // h).any():  # a run that turns a corner touches bottom and top
         return x0, 0, x1, h

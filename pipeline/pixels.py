@@ -6,6 +6,7 @@ profiles are not applied.
 """
 
 import io
+import logging
 import warnings
 from functools import cache
 from re import compile as regex
@@ -42,6 +43,7 @@ RARE = ("GIF", "AVIF")  # OpenCV reads them since 4.11 and in some builds only
 PNG_LEVEL = 3  # of zlib: 0.2 s for 1080p; the default, 6, takes 0.5 s to save 1 %
 
 PILLOW = regex(r"PIL\.")
+SILENT = logging.NullHandler()
 QUIET = Lock()
 
 
@@ -189,10 +191,12 @@ def pillow() -> Any:
     """Pillow's Image module, its warnings ignored: what goes wrong is in our own errors.
 
     Not by `warnings.catch_warnings`, which other threads would see come and go: by one filter that stays, and
-    is put in front again where somebody (a test runner) has put others there.
+    is put in front again where somebody (a test runner) has put others there. What it logs goes to those who ask
+    for it, not to the terminal.
     """
     from PIL import Image
 
+    logging.getLogger("PIL").addHandler(SILENT)
     with QUIET:
         if not any(rule[0] == "ignore" and rule[3] == PILLOW for rule in warnings.filters[:1]):
             warnings.filterwarnings("ignore", module=PILLOW.pattern)

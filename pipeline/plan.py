@@ -84,7 +84,7 @@ def chain(clip: Clip, stages: Sequence[Stage], store: Store, counts: Counter[tup
     """Follow a clip's results from key to key, opening none; adds what went, by stage and reason, to `counts`."""
     out = Chain(digest=clip.digest())
     for stage in stages:
-        key = stage.key(out.digest)
+        key = stage.key(clip, out.digest)
         found = store.result(key)
         if isinstance(found, Failure):
             out.failure = found

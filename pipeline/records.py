@@ -57,6 +57,9 @@ class Instances:
     presence     (N,) float32 in [0, 1]: how sure the tracker is that it is
     source       N words: the backend that made the row, or 'human'
     extra        N mappings: what a foreign dataset said
+
+    `unplaced` is no column: what a detector found that has no area inside the picture, as (prompt, words). The detect
+    stage turns it into drops; it is not part of the record's digest.
     """
 
     size_hw: tuple[int, int]
@@ -73,6 +76,7 @@ class Instances:
     presence: NDArray[np.float32] | None = None
     source: tuple[str, ...] | None = None
     extra: tuple[Mapping[str, Any], ...] | None = None
+    unplaced: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name, shape in FLOATS.items():
@@ -149,11 +153,13 @@ def empty(size_hw: tuple[int, int]) -> Instances:
 
 def concatenate(parts: Sequence[Instances], size_hw: tuple[int, int]) -> Instances:
     """The rows of all parts, one below the other; a column exists if it exists in every part that has rows."""
+    unplaced = tuple(words for part in parts for words in part.unplaced)
     parts = [part for part in parts if len(part)]
     if not parts:
-        return empty(size_hw)
+        return replace(empty(size_hw), unplaced=unplaced)
     shared = [name for name in COLUMNS if all(getattr(part, name) is not None for part in parts)]
-    return Instances(size_hw, **{name: _join([getattr(part, name) for part in parts]) for name in shared})
+    columns = {name: _join([getattr(part, name) for part in parts]) for name in shared}
+    return Instances(size_hw, **columns, unplaced=unplaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,4 +353,4 @@ def _from_json(form: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-assert {f.name for f in fields(Instances)} == {"size_hw", *COLUMNS}
+assert {f.name for f in fields(Instances)} == {"size_hw", "unplaced", *COLUMNS}

@@ -31,6 +31,13 @@ class Options(BaseModel):
     looks: ClassVar[bool] = True
     """Whether the backend looks at pixels; where not, nothing is decoded ahead for it."""
 
+    by_name: ClassVar[bool] = False
+    """Whether the backend knows a picture by its name, so that a renamed picture is another question."""
+
+    def kind(self) -> str:
+        """Which backend this is: two with the same settings are not the same."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
     def fingerprint(self, device: Device) -> dict[str, Any]:
         """All that an answer depends on besides the picture and the question: settings, weights, device kind, threads.
 

@@ -5,8 +5,9 @@ the rest. It knows nothing of files, keys, batches or the store. A VERSION is ra
 """
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -27,11 +28,9 @@ from pipeline.records import (
     Instances,
     concatenate,
     empty,
-    from_blob,
     sha256_of,
-    to_blob,
 )
-from pipeline.seams import Device
+from pipeline.seams import Device, Options
 from pipeline.segmenters import Segmenter, SegmenterOptions
 
 Ask = Callable[[Callable[..., list[Instances]], Sequence[Picture], Sequence[Any]], list[Instances]]
@@ -87,9 +86,13 @@ class Stage:
     def _self_hash(self) -> str:
         return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.identity()])
 
-    def key(self, input_digest: str) -> str:
+    def key(self, clip: Clip, input_digest: str) -> str:
         """The key of its answer for a clip whose record has this digest."""
-        return sha256_of([self._self_hash, input_digest])
+        return sha256_of([self._self_hash, input_digest, *self.named(clip)])
+
+    def named(self, clip: Clip) -> list[str]:
+        """The clip's name, if its backend goes by names."""
+        return []
 
     def open(self) -> Any:
         """Load its model, if it has one."""
@@ -102,6 +105,12 @@ class Stage:
     def changes(self, batch: Batch) -> list[Change]:
         """One change a clip, in order."""
         raise NotImplementedError
+
+
+def _scope(stage: Stage, options: Options, device: Device) -> str:
+    """The hash of a model and all that its answers depend on besides the clip."""
+    pixels = media.VERSION if options.looks else 0
+    return sha256_of([stage.name, stage.VERSION, options.kind(), options.fingerprint(device), pixels])
 
 
 @dataclass
@@ -127,7 +136,7 @@ class Detect(Stage):
 
     @cached_property
     def questions(self) -> dict[str, tuple[str, ...]]:
-        """What is asked and remembered on its own: part -> prompts, in an order that is not the ontology's."""
+        """What is asked and remembered on its own: question -> prompts, in an order that is not the ontology's."""
         vocabulary = self.options.vocabulary()
         if vocabulary is not None:
             return {"vocabulary": vocabulary}
@@ -139,42 +148,68 @@ class Detect(Stage):
     def open(self) -> Detector:
         return self.options.open(self.device)
 
+    def named(self, clip: Clip) -> list[str]:
+        return [clip.name] if self.options.by_name else []
+
+    def part(self, clip: Clip, question: str) -> str:
+        """Under which the answer to a question about a clip is remembered."""
+        return "\n".join([question, *self.named(clip)])
+
+    def unasked(self, clip: Clip, memory: Memory) -> tuple[str, ...]:
+        """The questions whose answers are not remembered."""
+        return tuple(q for q in self.questions if memory.get(clip, self.part(clip, q)) is None)
+
     def will_ask(self, clip: Clip, memory: Memory) -> bool:
-        return any(memory.get(clip, part) is None for part in self.questions)
+        return bool(self.unasked(clip, memory))
 
     def changes(self, batch: Batch) -> list[Change]:
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, clip in enumerate(batch.clips):
-            groups.setdefault(tuple(p for p in self.questions if batch.memory.get(clip, p) is None), []).append(i)
-        for parts, rows in groups.items():
-            if parts:
-                self._ask(batch, parts, rows)
-        return [Change.of(self._named(clip, batch.memory)) for clip in batch.clips]
+            groups.setdefault(self.unasked(clip, batch.memory), []).append(i)
+        for questions, rows in groups.items():
+            if questions:
+                self._ask(batch, questions, rows)
+        return [self._named(clip, batch.memory) for clip in batch.clips]
 
-    def _ask(self, batch: Batch, parts: tuple[str, ...], rows: Sequence[int]) -> None:
-        """Ask the model the same parts of some clips, and remember the answers part by part."""
+    def _ask(self, batch: Batch, questions: tuple[str, ...], rows: Sequence[int]) -> None:
+        """Ask the model the same questions about some clips, and remember the answers one by one."""
         detector: Detector = batch.model()
-        prompts = [prompt for part in parts for prompt in self.questions[part]]
+        prompts = [prompt for question in questions for prompt in self.questions[question]]
 
         def verb(some: Sequence[Picture], _: Sequence[None]) -> list[Instances]:
             with blame(f"detect ({type(self.options).__name__})"):
                 return detector.detect(some, prompts)
 
         for i, found in zip(rows, batch.ask(verb, [batch.pictures[i] for i in rows], [None] * len(rows)), strict=True):
-            for part in parts:
-                mine = [row for row, prompt in enumerate(found.prompts or ()) if prompt in self.questions[part]]
-                batch.memory.new[batch.clips[i].id, part] = to_blob([Change.of(found.take(mine))])
+            clip = batch.clips[i]
+            for question in questions:
+                batch.memory.new[clip.id, self.part(clip, question)] = _said_of(found, self.questions[question])
 
-    def _named(self, clip: Clip, memory: Memory) -> Instances:
+    def _named(self, clip: Clip, memory: Memory) -> Change:
         """The answers to all questions, less what no class asks for, with the names of classes."""
         size_hw = clip.frames[0].size_hw
-        blobs = (memory.get(clip, part) for part in self.questions)
-        parts = [change.applied_to(empty(size_hw)) for blob in blobs if blob for change in from_blob(blob)]
-        found = concatenate(parts, size_hw)
+        blobs = (memory.get(clip, self.part(clip, question)) for question in self.questions)
+        found = concatenate([_recalled(blob, size_hw) for blob in blobs if blob], size_hw)
         meaning = self.ontology.meaning()
+        outside = [(meaning[prompt] or prompt, words) for prompt, words in found.unplaced if prompt in meaning]
         wanted = found.take([i for i, prompt in enumerate(found.prompts or ()) if prompt in meaning])
         names = tuple(meaning[prompt] for prompt in wanted.prompts or ())
-        return Instances(size_hw, **{**wanted.columns(), "names": names})
+        named = Instances(size_hw, **{**wanted.columns(), "names": names})
+        return Change.of(named, [Drop(None, "outside", None, f"{name}: {words}") for name, words in outside])
+
+
+def _said_of(found: Instances, prompts: Sequence[str]) -> bytes:
+    """What a detector said of some prompts, for the memory."""
+    mine = found.take([row for row, prompt in enumerate(found.prompts or ()) if prompt in prompts])
+    unplaced = [[prompt, words] for prompt, words in found.unplaced if prompt in prompts]
+    return zlib.compress(json.dumps([Change.of(mine).to_json(), unplaced]).encode(), 1)
+
+
+def _recalled(said: bytes, size_hw: tuple[int, int]) -> Instances:
+    """What a detector said, from the memory."""
+    form, unplaced = json.loads(zlib.decompress(said))
+    rows = Change.from_json(form).applied_to(empty(size_hw))
+    return replace(rows, unplaced=tuple((prompt, words) for prompt, words in unplaced))
 
 
 @dataclass

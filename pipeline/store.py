@@ -248,8 +248,9 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        db.executescript(SCHEMA)
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:  # else nothing is written
+            version = f"INSERT INTO meta VALUES ('schema', '{SCHEMA_VERSION}');"
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {version} COMMIT;")
         fits = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(SCHEMA_VERSION),)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) or path is None:

@@ -148,7 +148,7 @@ class Worker:
             model, ask = partial(self._model, stage), partial(self._ask, stage, answer.notes)
             batch = Batch([clips[i] for i in rows], [pictures[i] for i in rows], memory, model, ask)
             for i, change in zip(rows, self._changes(stage, batch), strict=True):
-                key = stage.key(digests[i])
+                key = stage.key(clips[i], digests[i])
                 clips[i] = clips[i].after([change])
                 digests[i] = clips[i].digest()
                 result = Result(key, clips[i].id, stage.name, digests[i], change.drops, to_blob([change]))
@@ -206,7 +206,7 @@ def _failed(job: Job, failed: StageFailed, done: Done) -> Failed:
     stage, error = failed.stage, failed.error
     results: list[Result | Failure] = [*done.results]
     if isinstance(error, BadMedia):
-        key = stage.key(done.results[-1].output if done.results else job.clip.digest())
+        key = stage.key(job.clip, done.results[-1].output if done.results else job.clip.digest())
         if error.reason in REMEMBERED:
             results.append(Failure(key, job.clip.id, stage.name, error.reason, error.detail))
         return Failed(job.clip.name, "open", error.reason, error.detail, results, done.remembered)

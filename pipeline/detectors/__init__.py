@@ -21,7 +21,8 @@ class Detector(Protocol):
         """One answer a picture, in order; a row has box, score, its kind, its prompt, its source, and '' for a name.
 
         Everything above a low floor is answered: thresholds are a later stage's. A row's prompt is one of `prompts`;
-        the stage turns it into the name of a class, so that renaming or renumbering classes asks no model.
+        the stage turns it into the name of a class, so that renaming or renumbering classes asks no model. What has no
+        area inside the picture is no row, and is said in `unplaced`.
         """
         ...
 

@@ -1,7 +1,7 @@
 """What somebody else found, as a detector: a COCO dataset, or a prompts file. Pictures are known by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -35,6 +35,7 @@ class Boxes(DetectorOptions):
 
     independent_classes: ClassVar[bool] = True
     looks: ClassVar[bool] = False
+    by_name: ClassVar[bool] = True
 
     path: str = Field(min_length=1)
     jitter: float = Field(default=0.0, ge=0, lt=0.5)
@@ -78,12 +79,10 @@ class _Boxes:
         name = picture.clip.name
         if name not in self.dataset.found:
             name = self.dataset.full_names.get(PurePosixPath(name).name, "")
-        rows = [
-            row
-            for number, given in enumerate(self.dataset.found.get(name, ()))
-            if given.prompt in asked and (row := _placed(given, picture, self._moves(name, number)))
-        ]
-        return _as_instances(rows, picture.size_hw, self.options.keep_masks)
+        asked_for = [(n, given) for n, given in enumerate(self.dataset.found.get(name, ())) if given.prompt in asked]
+        placed = [(given, _placed(given, picture, self._moves(name, n))) for n, given in asked_for]
+        found = _as_instances([row for _, row in placed if row], picture.size_hw, self.options.keep_masks)
+        return replace(found, unplaced=tuple((given.prompt, _words(given)) for given, row in placed if not row))
 
     def _moves(self, name: str, number: int) -> NDArray[np.float64]:
         """How far the edges of a row are moved, in sides of the box: (4,)."""
@@ -113,6 +112,13 @@ def _placed(given: Given, picture: Picture, moves: NDArray[np.float64]) -> _Row 
     edges = (0, 0, w, h) if given.box_xyxy is None else _moved(given.box_xyxy, moves)
     box = geometry.clip_boxes(geometry.as_boxes(edges), picture.size_hw)
     return _Row(given, box[0], points if len(points) else None) if geometry.proper(box)[0] else None
+
+
+def _words(given: Given) -> str:
+    """Say where an object that is not in the picture would be."""
+    if given.box_xyxy is None:
+        return "its points"
+    return "box " + ", ".join(f"{edge:g}" for edge in given.box_xyxy)
 
 
 def _moved(box_xyxy: Sequence[float], moves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ class _Yolox:
 
 
 def letterboxed(rgb: Rgb, input_hw: tuple[int, int]) -> tuple[Floats, float]:
-    """Scale a picture for the network; how much: (H, W, 3) -> (1, 3, h, w) BGR, 0 to 255."""
+    """Scale a picture for the network, and say by how much: (H, W, 3) -> (1, 3, h, w) BGR, 0 to 255."""
     import cv2
 
     h, w = rgb.shape[:2]

@@ -83,7 +83,7 @@ class _Segmenter:
 
 
 def write_down(log: str, what: str, picture: Picture | None = None, asked: Sequence[Any] = ()) -> None:
-    """Append a line in one call of the system, so that no kill leaves half of one: a kill of the process, not of power."""
+    """Append a line in one call of the system: no kill of the process leaves half of one."""
     clip = {"name": picture.clip.name, "id": picture.clip.id} if picture else {}
     line = json.dumps({"what": what, **clip, "asked": list(asked)}) + "\n"
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -38,9 +38,9 @@ class Start:
     handed: tuple[str, ...]
 
     @property
-    def again(self) -> set[str]:
+    def again(self) -> frozenset[str]:
         """Pictures that were committed, and were handed to a model all the same."""
-        return self.before & set(self.handed)
+        return self.before & frozenset(self.handed)
 
     @property
     def lost(self) -> set[str]:
@@ -78,7 +78,7 @@ class Victim:
 
 def rounds(victim: Victim, wanted: int, seed: int) -> list[Round]:
     """As many rounds as `wanted` kills take. The seed draws the moments."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     done: list[Round] = []
     left = wanted
     while left > 0:

@@ -25,7 +25,10 @@ def victim(tmp_path):
     counting_backends(tmp_path)
     command = [
         *(MASKLET, "run", "demo", "--out", "killed", "source.path=scenes/images", f"run.batch={BATCH}"),
-        *('detect={backend: "counting:Detector", sleep_s: 0.01}', 'segment={backend: "counting:Segmenter", sleep_s: 0.01}'),
+        *(
+            'detect={backend: "counting:Detector", sleep_s: 0.01}',
+            'segment={backend: "counting:Segmenter", sleep_s: 0.01}',
+        ),
     ]
     return Victim(command, tmp_path, tmp_path / "killed", tmp_path / LOG, SCENES)
 
