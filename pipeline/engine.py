@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from errno import ENOSPC
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import __version__
 from pipeline.config import Config
-from pipeline.errors import Interrupted, Locked
+from pipeline.errors import ConfigError, Interrupted, Locked
 from pipeline.export import export, up_to_date
 from pipeline.plan import Chain, Survey, chain, job, survey
 from pipeline.records import Clip
@@ -264,12 +265,16 @@ def write_whole(path: Path, text: str) -> None:
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
     """Hold the folder against other live processes; a dead one's lock is nobody's."""
-    out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / "run.lock", timeout=0)
     try:
+        out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise Locked(f"{out}: another masklet is at work here; wait for it, or choose another --out") from error
+    except OSError as error:
+        if error.errno == ENOSPC:
+            raise
+        raise ConfigError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     try:
         yield
     finally:

@@ -216,7 +216,7 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     `limit_px`. The largest part always stays. A ring's hole is far above both: it stays.
     """
     crop, corner = decode_crop(code, size_hw)
-    limit = min(fraction * crop.sum(), limit_px)
+    limit = min(fraction * np.count_nonzero(crop), limit_px)
     if limit <= 1 or _outlines(crop) == 1:
         return code
     part, sizes = _parts(crop, connectivity=8)
@@ -234,7 +234,7 @@ def _outlines(mask: Bits) -> int:
     """How many outlines a mask has, of parts and of holes: most masks have one, and finding that out is cheap."""
     import cv2
 
-    return len(cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0])
+    return len(cv2.findContours(mask.T.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0])
 
 
 def _parts(mask: Bits, connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

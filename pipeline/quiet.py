@@ -12,19 +12,18 @@ from pathlib import Path
 def library_noise_to(path: Path) -> Iterator[None]:
     """File descriptor 2 leads to `path` inside the block, while `sys.stderr` still reaches the terminal.
 
-    An empty log is removed afterwards. Where standard error is no real file, nothing is done.
+    An empty log is removed afterwards. Where standard error is no real file, or `path` cannot be written, nothing is
+    done.
     """
     try:
-        screen = os.dup(sys.stderr.fileno())
+        screen = sys.stderr.fileno()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("ab", buffering=0)
     except (OSError, ValueError, AttributeError):
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stderr
-    with (
-        path.open("ab", buffering=0) as log,
-        os.fdopen(screen, "w", encoding="utf-8", errors="backslashreplace") as out,
-    ):
+    with log, os.fdopen(os.dup(screen), "w", encoding="utf-8", errors="backslashreplace") as out:
         keep = os.dup(2)
         os.dup2(log.fileno(), 2)
         sys.stderr = out

@@ -110,7 +110,8 @@ class Stage:
 def _scope(stage: Stage, options: Options, device: Device) -> str:
     """The hash of a model and all that its answers depend on besides the clip."""
     pixels = media.VERSION if options.looks else 0
-    return sha256_of([stage.name, stage.VERSION, options.kind(), options.fingerprint(device), pixels])
+    made_by = [stage.name, stage.VERSION, options.kind(), options.fingerprint(device), pixels]
+    return sha256_of([RECORD_VERSION, *made_by])
 
 
 @dataclass
@@ -131,8 +132,7 @@ class Detect(Stage):
 
     @cached_property
     def scope(self) -> str:
-        pixels = media.VERSION if self.looks else 0
-        return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
+        return _scope(self, self.options, self.device)
 
     @cached_property
     def questions(self) -> dict[str, tuple[str, ...]]:
@@ -245,8 +245,7 @@ class Segment(Stage):
 
     @cached_property
     def scope(self) -> str:
-        pixels = media.VERSION if self.looks else 0
-        return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.options.fingerprint(self.device), pixels])
+        return _scope(self, self.options, self.device)
 
     def open(self) -> Segmenter:
         return self.options.open(self.device)
@@ -312,11 +311,11 @@ def _with_masks(clip: Clip, parts: Mapping[int, str], memory: Memory) -> Change:
         text, own = json.loads(memory.get(clip, part) or b"[null, [null, null]]")
         codes[row] = text.encode("ascii") if text else None
         quality[row, :2] = [np.nan if v is None else v for v in own]
-    drops = [Drop(row, "empty_mask") for row in parts if not masks.area(codes[row] or masks.NOTHING)]
+    tight = geometry.as_boxes([masks.box(code or masks.NOTHING, found.size_hw) for code in codes])
+    drops = [Drop(row, "empty_mask") for row in parts if not tight[row].any()]
     gone = {drop.row for drop in drops}
     kept = [row for row in range(len(found)) if row not in gone]
-    tight = geometry.as_boxes([masks.box(codes[row] or masks.NOTHING, found.size_hw) for row in kept])
-    quality[kept, 2] = geometry.paired_iou(tight, found.boxes_xyxy[kept])
+    quality[kept, 2] = geometry.paired_iou(tight[kept], found.boxes_xyxy[kept])
     columns = {"masks": tuple(codes[row] for row in kept), "quality": quality[kept]}
     return Change(columns, tuple(kept), tuple(drops))
 

