@@ -28,7 +28,6 @@ from pipeline.yamls import Document
 COLUMNS, ROWS = 5, 4
 OBJECTS = COLUMNS * ROWS
 MODEL_SIDE_PX, MAP_SIDE_PX = 1024, 256  # SAM 2's
-MS_A_PICTURE = 15.0
 
 began_at: list[float] = []
 """When each batch was handed to a segmenter: `time.perf_counter()`."""
@@ -85,7 +84,7 @@ def boxes_in(size_hw: tuple[int, int], prompts: Sequence[str]) -> Instances:
 class SimulatedDevice(SegmenterOptions):
     """A segmenter as SAM 2 is called: `ms_a_picture` of a device that serves one batch at a time."""
 
-    ms_a_picture: float = MS_A_PICTURE
+    ms_a_picture: float
 
     def open(self, device: Device) -> "Simulation":  # noqa: ARG002 - it has no use for one
         return Simulation(self.ms_a_picture)
@@ -125,13 +124,13 @@ def with_masks(rows: Instances) -> Instances:
     return replace(rows, masks=codes, quality=quality)
 
 
-def config(source: Path, formats: Sequence[str] = (), segment: str = "simulated:SimulatedDevice", **run: Any) -> Config:
+def config(source: Path, ms_a_picture: float = 0, formats: Sequence[str] = (), **run: Any) -> Config:
     """A run over the pictures in a folder with these backends; `run` are the keys of its section."""
     sections = {
         "source": {"path": str(source)},
         "ontology": {"dog": None, "cat": None, "bird": None},
         "detect": {"backend": "simulated:Boxes"},
-        "segment": {"backend": segment},
+        "segment": {"backend": "simulated:SimulatedDevice", "ms_a_picture": ms_a_picture},
         "export": {"formats": list(formats)},
         "run": {"device": "cpu", **run},
     }

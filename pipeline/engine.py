@@ -109,6 +109,8 @@ class _Run:
         stale = [(clip, done) for clip in clips if self.is_stale(done := chain(clip, self.stages, self.store))]
         self.watch.begin("labelling", len(stale))
         self.count(Answer())
+        if not stale:  # nothing is loaded for nothing
+            return []
         failed, died = self.send(self.batches(stale, self.config.run.batch))
         if died:  # one by one, in a process that has nothing else: whoever kills it is to blame
             again = [pair for pair in stale if pair[0].name in died]

@@ -56,6 +56,12 @@ class Category(BaseModel):
             raise ValueError("a prompt is empty")
         return tuple(dict.fromkeys(text.strip() for text in texts))
 
+    @field_validator("name", "prompts", "negatives")
+    @classmethod
+    def _is_unicode(cls, said: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        "".join(said).encode()  # half of a character is a ValueError here, and would be one wherever it is written
+        return said
+
     @field_validator("threshold", "min_area_px", "max_area_fraction", "id", mode="before")
     @classmethod
     def _is_a_number(cls, number: Any) -> Any:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import media, sources
+from pipeline.errors import BadRecord
+from pipeline.formats import naming
 from pipeline.records import Clip, from_blob
 from pipeline.sources import File, Seen, Source
 from pipeline.stages import Stage
@@ -37,11 +39,22 @@ def survey(source: Source, store: Store, out: Path | None = None, limit: int | N
         what = seen[file.path]
         if what.reason:
             aside.append(Aside(file.name, "choose", what.reason, what.detail))
+        elif unfit := _unfit_name(sources.clip(file, what)):
+            aside.append(Aside(file.name, "choose", "bad_name", unfit))
         elif what.content in clips:
             aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[what.content].name}"))
         elif limit is None or len(clips) < limit:
             clips[what.content] = sources.clip(file, what)
     return Survey(list(clips.values()), aside)
+
+
+def _unfit_name(clip: Clip) -> str:
+    """Why no dataset can have a picture of this name; '' where it can."""
+    try:
+        naming.checked(media.export_name(clip))
+    except BadRecord as error:
+        return str(error)
+    return ""
 
 
 def _seen(files: Sequence[File], source: Source, store: Store) -> dict[str, Seen]:

@@ -12,7 +12,7 @@ PICTURES = {
     "unsupported_pixels": "pixels of a kind that has no plain 8-bit form",
     "unreadable": "the file cannot be opened; look at its permissions",
     "not_a_file": "not a regular file (a pipe, a socket, a device or a dangling link)",
-    "bad_name": "the file's name is not valid Unicode; rename it",
+    "bad_name": "the file's name cannot stand in a dataset on every system; rename it",
     "changed": "the file changed or vanished while the run was going on; run again",
     "duplicate": "the same bytes as another picture, which is kept",
     "backend_failed": "a model or library failed on this picture; it is tried again in the next run",

@@ -72,7 +72,7 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
     """Every file of the source, sorted by name; raises `ConfigError` where there is nothing at `source.path`."""
     if not source.path:
         raise ConfigError("source.path: missing; give a folder of pictures, as in --source photos/")
-    root = Path(source.path).absolute()  # what is remembered of a file holds from any working folder
+    root = Path(source.path)
     try:
         if root.is_dir():
             found = list(_below(root, apart_from.resolve() if apart_from else None))
@@ -146,5 +146,6 @@ def _look(file: File, max_pixels: int) -> Seen:
 
 
 def clip(file: File, seen: Seen) -> records.Clip:
-    """The still picture in a file, before anything is found in it."""
-    return records.Clip(seen.content, file.name, file.path, (records.Frame(0, 0.0, seen.size_hw),), seen.rewrite)
+    """The still picture in a file, before anything is found in it; its path holds from any working folder."""
+    path = str(Path(file.path).absolute())
+    return records.Clip(seen.content, file.name, path, (records.Frame(0, 0.0, seen.size_hw),), seen.rewrite)

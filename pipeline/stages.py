@@ -272,7 +272,11 @@ class Segment(Stage):
     def _verb(self, segmenter: Segmenter) -> Callable[..., list[Instances]]:
         def verb(some: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
             with blame(f"segment ({type(self.options).__name__})"):
-                return segmenter.segment(some, found)
+                answers = segmenter.segment(some, found)
+                for rows, answer in zip(found, answers, strict=False):
+                    if len(answer) != len(rows):
+                        raise ValueError(f"gave {len(answer)} rows for {len(rows)}")
+                return answers
 
         return verb
 

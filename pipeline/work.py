@@ -16,7 +16,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from pipeline.errors import BackendError, BadMedia, BadRecord, MaskletError, out_of_memory
+from pipeline.errors import BackendError, BadMedia, BadRecord, MaskletError, ModelMissing, out_of_memory
 from pipeline.media import Picture
 from pipeline.records import Change, Clip, Instances, to_blob
 from pipeline.sources import REMEMBERED
@@ -173,7 +173,13 @@ class Worker:
     def _model(self, stage: Stage) -> Any:
         with self._opening:
             if stage.name not in self._models:
-                self._models[stage.name] = stage.open()
+                try:
+                    self._models[stage.name] = stage.open()
+                except Exception as error:
+                    if _concerns_all(error):
+                        raise
+                    said = f"{type(error).__name__}: {error}"
+                    raise ModelMissing(f"{stage.name}: its backend cannot be opened: {said}") from error
             return self._models[stage.name]
 
     def _ask(
@@ -190,7 +196,7 @@ class Worker:
             most = self._most.get(stage.name, len(pictures))
             some = slice(len(out), len(out) + most)
             try:
-                out += verb(pictures[some], column[some])
+                answers = verb(pictures[some], column[some])
             except Exception as error:
                 size = len(pictures[some])
                 if not out_of_memory(error) or size == 1:
@@ -198,6 +204,10 @@ class Worker:
                 self._most[stage.name] = min(size // 2, self._most.get(stage.name, size))  # another thread may be lower
                 notes.append((stage.name, "smaller_batch", f"{size} -> {size // 2} pictures a call"))
                 _free_memory()
+                continue
+            if len(answers) != len(pictures[some]):
+                raise BackendError(f"{stage.name}: gave {len(answers)} answers for {len(pictures[some])} pictures")
+            out += answers
         return out
 
 

@@ -89,6 +89,7 @@ def _value(
     seen.add(id(node))
     lines.setdefault(place, line)
     if isinstance(node, yaml.ScalarNode):
+        node.value = _joined(node.value)
         return _scalar(loader, node, f"{where}:{line}")
     if node.tag not in PLAIN_TAGS:
         raise ConfigError(f"{where}:{line}: a tag ({node.tag}) stands here; write plain values")
@@ -98,7 +99,7 @@ def _value(
     for key_node, child in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise ConfigError(f"{where}:{key_node.start_mark.line + 1}: a key must be plain text")
-        key = str(key_node.value)
+        key = _joined(key_node.value)
         if key in mapping:
             raise ConfigError(f"{where}:{key_node.start_mark.line + 1}: {key!r} stands here twice")
         lines[(*place, key)] = key_node.start_mark.line + 1
@@ -111,6 +112,15 @@ def _scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode, at: str) -> Any:
         return loader.construct_object(node)
     except ValueError as error:  # 2024-02-31
         raise ConfigError(f"{at}: {node.value} is no value: {error}; put text in quotes") from error
+
+
+def _joined(text: str) -> str:
+    r"""Text in which the two escapes that JSON writes for a character beyond 16 bits are that character.
+
+    >>> _joined("\ud83d\ude00") == "\N{GRINNING FACE}"
+    True
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def explain(error: ValidationError, document: Document, place: Place, known: Iterable[str] = ()) -> list[str]:

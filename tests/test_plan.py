@@ -14,7 +14,7 @@ from pipeline.ontology import Category
 from pipeline.plan import Survey, Work, chain, job, outlook, replayed
 from pipeline.records import Drop
 from pipeline.seams import Device
-from pipeline.stages import Dedupe, Detect, Segment
+from pipeline.stages import Dedupe, Detect, Segment, Select
 from pipeline.store import Aside, Failure, Result, Store
 from pipeline.work import Worker
 
@@ -51,6 +51,8 @@ def records(store, clips=(A,), **setup):
 
 KITTY = CAT.model_copy(update={"name": "kitty", "prompts": ("cat",)})
 EVERY = {"detect": 1, "select": 1, "segment": 1, "dedupe": 1}
+AFTER_DETECT = {"select": 1, "segment": 1, "dedupe": 1}
+AFTER_SELECT = {"segment": 1, "dedupe": 1}
 
 
 def named(category, **fields):
@@ -68,14 +70,13 @@ def named(category, **fields):
         ({"classes": (named(DOG, prompts=("dog",)), named(CAT, prompts=("cat", "puppy")), BIRD)}, EVERY, []),
         ({"classes": (DOG, CAT)}, EVERY, []),  # a class less
         ({"classes": (*PETS, Category(name="fish"))}, EVERY, [("detect", ("fish",)), ("segment", 2)]),  # a class more
-        ({"rules": select.Rules(threshold=0.75)}, {"select": 1, "segment": 1, "dedupe": 1}, []),  # a higher threshold
-        ({"rules": select.Rules(threshold=0.0)}, {"select": 1}, []),  # that nothing was under
-        ({"classes": (DOG, CAT, named(BIRD, threshold=0.41))}, {"select": 1}, []),
+        ({"rules": select.Rules(threshold=0.75)}, AFTER_DETECT, []),  # a higher threshold
+        ({"classes": (DOG, CAT, named(BIRD, threshold=0.41))}, AFTER_DETECT, []),  # a class's own
         ({"twins": dedupe.Rules(same_class_iou=0.69)}, {"dedupe": 1}, []),
-        ({"segmenter": asking.Segmenter(weights="3333")}, {"segment": 1}, [("segment", 8)]),  # its answer is the same
-        ({"detector": asking.Independent(weights="3333")}, {"detect": 1}, [("detect", ("bird", "cat", "dog", "puppy"))]),
-        ({"device": Device("cpu", 4)}, {"detect": 1, "segment": 1}, "both"),
-        ({"device": Device("cuda:0", 1)}, {"detect": 1, "segment": 1}, "both"),
+        ({"segmenter": asking.Segmenter(weights="3333")}, AFTER_SELECT, [("segment", 8)]),
+        ({"detector": asking.Independent(weights="3333")}, EVERY, [("detect", ("bird", "cat", "dog", "puppy"))]),
+        ({"device": Device("cpu", 4)}, EVERY, "both"),  # threads
+        ({"device": Device("cuda:0", 1)}, EVERY, "both"),
     ],
 )
 def test_what_a_change_of_mind_costs(store, setup, computed, asked):
@@ -125,14 +126,21 @@ def test_other_bytes_are_another_picture(store):
 
 
 @pytest.mark.parametrize(
-    ("where", "computed"),
-    [(Detect, {"detect": 1}), (Segment, {"segment": 1}), (Dedupe, {"dedupe": 1}), (media, {"detect": 1, "segment": 1})],
+    ("where", "computed", "models"),
+    [
+        (Detect, EVERY, {"detect"}),
+        (Select, AFTER_DETECT, set()),
+        (Segment, AFTER_SELECT, {"segment"}),
+        (Dedupe, {"dedupe": 1}, set()),
+        (media, EVERY, {"detect", "segment"}),
+    ],
 )
-def test_a_version_raised_runs_that_stage_and_what_its_answer_changes(store, monkeypatch, where, computed):
+def test_a_version_raised_runs_that_stage_and_what_follows(store, monkeypatch, where, computed, models):
     label(store)
+    asking.asked()
     monkeypatch.setattr(where, "VERSION", where.VERSION + 1)
     assert label(store) == computed
-    assert {what for what, _, _ in asking.asked()[2:]} == computed.keys() & {"detect", "segment"}
+    assert {what for what, _, _ in asking.asked()} == models
 
 
 def test_pictures_added_are_the_only_ones_worked_on(store):
@@ -160,10 +168,10 @@ def with_results(store, *results):
 
 def test_a_chain_ends_where_nothing_is_known(store):
     detect, select_, *_ = stages = four()
-    with_results(store, Result(detect.key(A.digest()), A.id, "detect", "after detect", (), b""))
+    with_results(store, Result(detect.key(A, A.digest()), A.id, "detect", "after detect", (), b""))
     done = chain(A, stages, store)
-    assert (done.keys, done.digest, done.failure) == ([detect.key(A.digest())], "after detect", None)
-    with_results(store, Result(select_.key("after detect"), A.id, "select", "after select", (), b""))
+    assert (done.keys, done.digest, done.failure) == ([detect.key(A, A.digest())], "after detect", None)
+    with_results(store, Result(select_.key(A, "after detect"), A.id, "select", "after select", (), b""))
     assert chain(A, stages, store).digest == "after select"
 
 
@@ -172,8 +180,8 @@ def test_a_chain_counts_what_went(store):
     drops = (Drop(None, "outside"), Drop(None, "outside"))
     with_results(
         store,
-        Result(detect.key(A.digest()), A.id, "detect", "d", drops, b""),
-        Result(select_.key("d"), A.id, "select", "s", (Drop(0, "too_small"),), b""),
+        Result(detect.key(A, A.digest()), A.id, "detect", "d", drops, b""),
+        Result(select_.key(A, "d"), A.id, "select", "s", (Drop(0, "too_small"),), b""),
     )
     counts = Counter()
     chain(A, stages, store, counts)
@@ -183,7 +191,7 @@ def test_a_chain_counts_what_went(store):
 
 def test_a_chain_ends_with_a_failure(store):
     stages = four()
-    failure = Failure(stages[0].key(A.digest()), A.id, "detect", "cut_or_damaged", "half of it")
+    failure = Failure(stages[0].key(A, A.digest()), A.id, "detect", "cut_or_damaged", "half of it")
     with_results(store, failure)
     assert chain(A, stages, store).failure == failure
     assert label(store) == {}
@@ -223,7 +231,7 @@ def test_the_outlook_before_the_first_run(store):
         ({}, {}, {}),
         ({"classes": (DOG, KITTY, BIRD)}, EVERY, {"detect": 0, "segment": 1}),  # 'at most' for what follows
         ({"classes": (*PETS, Category(name="fish"))}, EVERY, {"detect": 1, "segment": 1}),
-        ({"segmenter": asking.Segmenter(weights="3333")}, {"segment": 1, "dedupe": 1}, {"segment": 1}),
+        ({"segmenter": asking.Segmenter(weights="3333")}, AFTER_SELECT, {"segment": 1}),
         ({"twins": dedupe.Rules(same_class_iou=0.69)}, {"dedupe": 1}, {}),
     ],
 )
@@ -240,7 +248,7 @@ def test_the_outlook_after_a_change_of_mind(store, setup, stale, asked):
 
 def test_the_outlook_counts_known_failures_as_set_aside(store):
     stages = four()
-    with_results(store, Failure(stages[0].key(A.digest()), A.id, "detect", "cut_or_damaged"))
+    with_results(store, Failure(stages[0].key(A, A.digest()), A.id, "detect", "cut_or_damaged"))
     work = outlook(seen(A), stages, store)
     assert (dict(work.aside), work.nothing) == ({"cut_or_damaged": 1}, True)
 

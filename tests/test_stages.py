@@ -1,6 +1,7 @@
 """What a stage's answer depends on, and what its model is asked."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import asking
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline import dedupe, media, select, stages
 from pipeline.errors import BackendError
 from pipeline.media import Picture
 from pipeline.ontology import Category, Ontology
+from pipeline.records import Drop, empty
 from pipeline.seams import Device
 from pipeline.stages import Batch, Dedupe, Detect, Memory, Segment, Select
 
@@ -46,6 +48,10 @@ def differ(before, after):
     return {name for name in before if before[name] != after[name]}
 
 
+class Twin(asking.Independent):
+    """Another backend that has the settings of the first."""
+
+
 NAMING = {"detect"}  # the stage that gives names also holds the detector's answer: no model runs, see test_plan.py
 
 
@@ -70,6 +76,7 @@ NAMING = {"detect"}  # the stage that gives names also holds the detector's answ
         ({"twins": dedupe.Rules(same_class_iou=0.6)}, {"dedupe"}),
         ({"detector": asking.Independent(floor=0.2)}, {"detect"}),  # an option of the detector
         ({"detector": asking.Independent(weights="3333")}, {"detect"}),  # its weights
+        ({"detector": Twin()}, {"detect"}),  # another backend with the same settings
         ({"segmenter": asking.Segmenter(weights="3333")}, {"segment"}),
         ({"device": Device("cuda:0", 1)}, {"detect", "segment"}),  # the kind of device
         ({"device": Device("cpu", 4)}, {"detect", "segment"}),  # threads, where the backend says so
@@ -112,6 +119,7 @@ def test_a_key_is_of_the_stage_and_the_record():
         ({"classes": (BIRD,)}, set()),  # the ontology is in the question, not in the scope
         ({"rules": select.Rules(threshold=0.9)}, set()),
         ({"detector": asking.Independent(weights="3333")}, {"detect"}),
+        ({"detector": Twin()}, {"detect"}),
         ({"segmenter": asking.Segmenter(weights="3333")}, {"segment"}),
         ({"device": Device("cpu", 2)}, {"detect", "segment"}),
     ],
@@ -298,6 +306,40 @@ def test_select_and_dedupe_ask_nobody():
     (deduped,), _ = through(Dedupe(dedupe.Rules(speck_px=0)), [selected])
     assert (len(selected.found[0]), len(deduped.found[0])) == (2, 1)
     assert asking.asked() == []
+
+
+class ByName(asking.Blind):
+    """A detector that knows a picture by its name, and has one object outside of it."""
+
+    by_name: ClassVar[bool] = True
+
+    def open(self, device):
+        return self
+
+    def detect(self, pictures, prompts):
+        asking.ASKED.extend(("detect", picture.clip.name, tuple(prompts)) for picture in pictures)
+        unplaced = [(prompt, "box 90, 90, 99, 99") for prompt in prompts if prompt == "puppy"]
+        return [replace(empty(picture.size_hw), unplaced=tuple(unplaced)) for picture in pictures]
+
+
+def test_a_picture_known_by_name_is_another_question_under_another_name():
+    detector, renamed = ByName(), replace(clip(), name="b.jpg")
+    stage = Detect(detector, Ontology([CAT]), CPU)
+    assert stage.key(clip(), "digest") != stage.key(renamed, "digest")
+    _, known = detect(detector, (CAT,))
+    detect(detector, (CAT,), [clip()], known)
+    assert asking.asked() == [("detect", "a.jpg", ("cat",))]
+    detect(detector, (CAT,), [renamed], known)
+    assert asking.asked() == [("detect", "b.jpg", ("cat",))]
+
+
+@pytest.mark.parametrize("first", [(DOG, CAT), (CAT,)])  # all asked in one go, or 'cat' remembered
+def test_what_has_no_area_in_the_picture_is_told_by_class(first):
+    _, known = detect(ByName(), first)
+    memory = Memory(known)
+    stage = Detect(ByName(), Ontology([DOG, CAT]), CPU)
+    (change,) = stage.changes(Batch([clip()], [Picture(clip())], memory, ByName, lambda verb, *rows: verb(*rows)))
+    assert change.drops == (Drop(None, "outside", None, "dog: box 90, 90, 99, 99"),)
 
 
 class Broken(asking.Independent):

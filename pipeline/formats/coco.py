@@ -13,10 +13,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from pipeline import __version__, masks, media
-from pipeline.errors import BadRecord
+from pipeline.errors import BadMedia, BadRecord
 from pipeline.formats.coco_reading import read
 from pipeline.formats.naming import named
 from pipeline.ontology import Ontology
+from pipeline.reasons import in_words
 from pipeline.records import Clip, Instances, empty, uids
 
 __all__ = ["VERSION", "read", "write", "write_annotations"]
@@ -44,7 +45,10 @@ def write_annotations(clips: Iterable[Clip], ontology: Ontology, path: Path) -> 
 
 def _with_pictures(clips: Iterable[Clip], images: Path, hard_link: bool) -> Iterator[tuple[str, Clip]]:
     for name, clip in named(clips):
-        media.export_picture(clip, images / name, hard_link)
+        try:
+            media.export_picture(clip, images / name, hard_link)
+        except BadMedia as error:
+            raise BadMedia(error.reason, f"{clip.name}: {in_words(error.reason)} ({error.detail})") from error
         yield name, clip
 
 

@@ -1,20 +1,24 @@
 """A run's figures for people: tables on a terminal. The figures themselves are summary.json's."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.engine import Summary
 from pipeline.errors import NothingToDo, TooManyQuarantined
 from pipeline.ledger import entries
 from pipeline.plan import Work
 from pipeline.reasons import in_words
 from pipeline.store import Store
 
+if TYPE_CHECKING:
+    from pipeline.engine import Summary
+
 WIDTH = 110
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
@@ -23,18 +27,28 @@ def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = (
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(title), title_justify="left", show_header=bool(head), box=None, pad_edge=False)
+    drawn = Table(show_header=bool(head), box=None, pad_edge=False)
     for number, _ in enumerate(head or (rows[0] if rows else ("",))):
-        drawn.add_column(head[number] if head else "", justify="right" if head and number else "left")
+        name, side = (Text(head[number]) if head else ""), ("right" if head and number else "left")
+        drawn.add_column(name, justify=side, overflow="fold")  # names are told in full
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(in_one_line(cell)) for cell in row))
     console = Console(width=WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(drawn)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return "\n".join([in_one_line(title), *(line.rstrip() for line in capture.get().splitlines())]).rstrip()
 
 
-def show(summary: Summary, out: Path) -> str:
+def in_one_line(text: str) -> str:
+    r"""Control characters written out: the name of a file or a class moves no cursor and begins no line.
+
+    >>> in_one_line("a\nb\x1b[31m.jpg")
+    'a\\nb\\x1b[31m.jpg'
+    """
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def show(summary: "Summary", out: Path) -> str:
     """What a run did: pictures, objects, what was computed, what went."""
     rows = [("pictures", f"{summary.pictures} of {summary.files} files")]
     for name, dataset in summary.datasets.items():
@@ -57,7 +71,7 @@ def _in_line(counts: Mapping[str, int], most: int = 12) -> str:
     return ", ".join(f"{n} {name}" for name, n in common[:most]) + more
 
 
-def judge(summary: Summary, out: Path, max_quarantined: int | None, fail_on_empty: bool) -> None:
+def judge(summary: "Summary", out: Path, max_quarantined: int | None, fail_on_empty: bool) -> None:
     """Raise for what the user asked to be told by an exit code."""
     if fail_on_empty and not summary.pictures:
         raise NothingToDo(f"no picture reached the dataset, of {summary.files} files in the source")
@@ -110,7 +124,7 @@ def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
         score = "" if entry.score is None else f" {entry.score:.2f}"
         stayed = f"; {entry.survivor} stayed" if entry.survivor else ""
         parts = (entry.picture, entry.stage, f"{entry.name}{score}{box}".strip(), f"{entry.why}{stayed}")
-        yield ": ".join(part for part in parts if part)
+        yield in_one_line(": ".join(part for part in parts if part))
 
 
 def show_scores(scores: Mapping[str, Any]) -> str:

@@ -1,0 +1,71 @@
+"""What is allowed in a configuration and probably not meant."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load
+from pipeline.report.warn import warnings
+
+
+def configured(ontology="dog, cat", detector="fake"):
+    return load(None, [f"ontology={ontology}", f"detect.backend={detector}", "segment.backend=fake"])
+
+
+def before(ontology, out="run"):
+    Path(out).mkdir(exist_ok=True)
+    (Path(out) / "config.yaml").write_text(configured(ontology).to_yaml({"masklet": "0.1"}), encoding="utf-8")
+    return Path(out)
+
+
+@pytest.mark.parametrize(
+    ("ontology", "detector", "said"),
+    [
+        ("dog, cat", "fake", []),
+        ("dog, Dog", "fake", ["ontology: 'dog' and 'Dog' are two classes that look like one"]),
+        ("dog, wolf", "fake", []),  # any words can be asked
+        ("dog, cat", "asking:ClosedSet", []),
+        ("dog, wolf", "asking:ClosedSet", ["detect: asking:ClosedSet does not know 'wolf', and finds nothing for it"]),
+        ("birds", "asking:ClosedSet", ["'birds', and finds nothing for it; did you mean bird?"]),
+        ("{dog: {negatives: [toy]}}", "asking:ClosedSet", ["'toy', and finds nothing for it"]),  # a negative as well
+        ("{dog: , wolf: {retired: true}}", "asking:ClosedSet", []),  # nobody asks for it
+        ("wolf, lynx", "asking:ClosedSet", ["'wolf'", "'lynx'"]),
+    ],
+)
+def test_a_configuration(ontology, detector, said):
+    told = warnings(configured(ontology, detector))
+    assert len(told) == len(said)
+    assert all(part in line for part, line in zip(said, told, strict=True))
+    assert not any("\n" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "moved"),
+    [
+        ("dog, cat", "dog, cat", None),
+        ("dog, cat", "dog, cat, bird", None),  # a class added at the end
+        ("dog, cat", "dog", None),  # a class less at the end
+        ("dog, cat", "bird, dog, cat", "dog 1 -> 2, cat 2 -> 3"),  # inserted first
+        ("dog, cat", "cat, dog", "dog 1 -> 2, cat 2 -> 1"),
+        ("dog, cat", "cat", "cat 2 -> 1"),
+        ("dog, cat", "{bird: , dog: {id: 1}, cat: {id: 2}}", None),  # numbered
+        ("dog, cat", "{dog: {retired: true}, cat: }", None),  # a retired class keeps its number
+        ("dog, cat", "bird, fish", None),  # nothing in common
+    ],
+)
+def test_numbers_that_shift_against_the_run_that_is_there(then, now, moved):
+    out = before(then)
+    expected = [] if moved is None else [f"ontology: class numbers shift against run: {moved}; a model trained on"]
+    told = warnings(configured(now), out)
+    assert len(told) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(told, expected, strict=True))
+    assert all("`id`" in line for line in told)  # and how to mend it
+
+
+@pytest.mark.parametrize("content", [None, "", "a: [", "ontology: 3", "detect: {backend: gone:Finder}"])
+def test_no_run_there_or_none_that_can_be_read(content):
+    Path("run").mkdir()
+    if content is not None:
+        Path("run/config.yaml").write_text(content)
+    assert warnings(configured("cat, dog"), Path("run")) == []
+    assert warnings(configured("cat, dog"), Path("nowhere")) == []
