@@ -14,20 +14,23 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+import bench
+from bench import Figure
+
 sys.path.append(str(Path(__file__).parents[1] / "tests/end_to_end"))
 
 from counting import LOG
 from driving import MASKLET, counting_backends, dataset, masklet
 from killing import Round, Victim, rounds
 
-DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
 KILLS = 20
-AT_LEAST_INSIDE = 15
-BATCH = 4
+CLAIM = f"{KILLS} times kill -9, and the same command again"
+DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
 PHOTOS = 64
+BATCH = 4
 
 
-def main() -> int:
+def main(results: Path = bench.RESULTS) -> int:
     if not DATA.is_dir():
         print(f"needs {DATA}: real photos that are not part of the repository", file=sys.stderr)
         return 1
@@ -38,17 +41,16 @@ def main() -> int:
         done = rounds(victim, KILLS, seed=1)
     print(table(victim, done))
     kills = [kill for a_round in done for kill in a_round.kills]
-    starts = [start for a_round in done for start in a_round.starts]
-    inside = sum(victim.inside(kill) for kill in kills)
-    same = sum(a_round.dataset == whole for a_round in done)
-    again, most = sum(len(start.again) for start in starts), max(len(kill.lost) for kill in kills)
-    print(f"\n{len(kills)} kills, {inside} of them between the first and the last commit of their run")
-    print(f"{same} of {len(done)} datasets have the bytes of the run that was left alone ({len(whole)} files)")
-    print(
-        f"{again} committed pictures were handed to a model again; a kill cost at most {most} pictures (batch: {BATCH})"
-    )
-    fine = whole and same == len(done) and not again and most <= BATCH and inside >= AT_LEAST_INSIDE
-    return 0 if fine else 1
+    again = sum(len(start.again) for a_round in done for start in a_round.starts)
+    figures = [
+        Figure("kills", len(kills), "", at_least=KILLS),
+        Figure("between a run's first and last commit", sum(map(victim.inside, kills)), "kills", at_least=15),
+        Figure("files of a run left alone", len(whole), "files", at_least=PHOTOS + 2),
+        Figure("datasets of other bytes", sum(a_round.dataset != whole for a_round in done), "datasets", at_most=0),
+        Figure("committed, and handed to a model again", again, "pictures", at_most=0),
+        Figure("the most that one kill cost", max(len(kill.lost) for kill in kills), "pictures", at_most=BATCH),
+    ]
+    return bench.conclude("kills", CLAIM, figures, results)
 
 
 def photos(desk: Path, data: Path) -> Victim:

@@ -127,10 +127,10 @@ def _surest_first(found: Instances, codes: Codes) -> tuple[list[int], Pixels]:
     scores = np.zeros(len(found)) if found.scores is None else found.scores
     prompts = found.prompts or ("",) * len(found)
     boxes = found.boxes_xyxy.tolist()
+    masked = [(row, code) for row, code in enumerate(codes) if code is not None]
     keys = sorted(
-        (machine[row], -scores[row], -masks.area(code), boxes[row], found.names[row], prompts[row], code, row)
-        for row, code in enumerate(codes)
-        if code is not None
+        (machine[row], -scores[row], -area, boxes[row], found.names[row], prompts[row], code, row)
+        for (row, code), area in zip(masked, masks.areas([code for _, code in masked]), strict=True)
     )
     return [key[-1] for key in keys], np.array([-key[2] for key in keys], np.float64)
 

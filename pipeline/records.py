@@ -139,6 +139,8 @@ class Instances:
     def take(self, rows: Rows) -> "Instances":
         """The rows given, in the order given."""
         rows = np.asarray(rows, np.int64)
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
         return replace(self, **{name: _take(column, rows) for name, column in self.columns().items()})
 
     def digest(self) -> str:
@@ -193,7 +195,8 @@ class Change:
         """The frame's rows after this change."""
         if self.kept is None:
             return Instances(before.size_hw, **self.columns)
-        return replace(before.take(self.kept), **self.columns)
+        kept = before.take(self.kept)
+        return replace(kept, **self.columns) if self.columns else kept
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `drops` travel apart, so that counting them opens no record."""

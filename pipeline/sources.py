@@ -72,7 +72,7 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
     """Every file of the source, sorted by name; raises `ConfigError` where there is nothing at `source.path`."""
     if not source.path:
         raise ConfigError("source.path: missing; give a folder of pictures, as in --source photos/")
-    root = Path(source.path)
+    root = Path(source.path).absolute()  # a run is exported again from any folder
     try:
         if root.is_dir():
             found = list(_below(root, apart_from.resolve() if apart_from else None))

@@ -292,7 +292,7 @@ def test_what_a_run_writes_down_is_read_again_as_the_same(text):
 def test_sections_stand_in_the_order_of_the_work():
     data = yamls.parse(load(written()).to_yaml({"masklet": "0.1"}), "config.yaml").data
     assert list(data) == [*config_.SECTIONS, "made_with"]
-    assert list(data["detect"])[0] == "backend"
+    assert next(iter(data["detect"])) == "backend"
 
 
 def test_who_made_a_run_does_not_matter():

@@ -115,7 +115,7 @@ def test_an_error_takes_the_bar_down(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     before = threading.enumerate()
     follow = Progress()
+    follow.begin("labelling", 4)
     with pytest.raises(OSError, match="disk"), follow:
-        follow.begin("labelling", 4)
         raise OSError("disk")
     assert all_gone(before)

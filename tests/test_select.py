@@ -197,7 +197,9 @@ def test_a_class_that_sets_nothing_is_not_in_the_identity():
     assert said == {"bird": {"threshold": 0.5}}
 
 
-@pytest.mark.parametrize(("field", "value"), [("threshold", 1.1), ("threshold", -0.1), ("negative_iou", 0), ("floor", 1)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("threshold", 1.1), ("threshold", -0.1), ("negative_iou", 0), ("floor", 1)]
+)
 def test_rules_that_mean_nothing_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         Rules(**{field: value})

@@ -18,7 +18,7 @@ def save(path, value=0, size_hw=(4, 6)):
     """A picture of one grey, as PNG whatever it is called."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # noqa: PTH103, PTH120 - paths may be bytes here
     with open(path, "wb") as file:  # noqa: PTH123
-        Image.fromarray(np.full((*size_hw, 3), value, np.uint8)).save(file, "PNG")
+        Image.fromarray(np.full((*size_hw, 3), value, np.uint8)).save(file, "PNG", compress_level=0)
 
 
 def tree(*names):
@@ -129,7 +129,9 @@ def test_two_files_of_one_name_are_refused():
     save("a/p.jpg", 1)
     save("lists/a/p.jpg", 2)
     Path("lists/all.txt").write_text("a/p.jpg\n../a/p.jpg\n")
-    with pytest.raises(ConfigError, match=r"lists/a/p\.jpg and lists/\.\./a/p\.jpg would both be called a/p\.jpg; rename"):
+    with pytest.raises(
+        ConfigError, match=r"/lists/a/p\.jpg and .*/lists/\.\./a/p\.jpg would both be called a/p\.jpg; rename"
+    ):
         sources.files(Source(path="lists/all.txt"))
 
 

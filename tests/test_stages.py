@@ -130,6 +130,12 @@ def test_what_a_memory_is_worth(setup, forgets):
     assert [name for name, scope in before.items() if scope] == ["detect", "segment"]
 
 
+def test_what_a_detector_said_in_another_form_is_not_remembered(monkeypatch):
+    before = four()[0].scope
+    monkeypatch.setattr(stages, "RECORD_VERSION", stages.RECORD_VERSION + 1)
+    assert four()[0].scope != before
+
+
 def through(stage, clips, known=()):
     """Clips through a stage with a real model: clips after it, and all that its model has said by then."""
     memory = Memory(dict(known))
@@ -272,7 +278,9 @@ class Half(asking.Segmenter):
         return self
 
     def segment(self, pictures, found):
-        return [replace(f, masks=[_half(box) for box in f.boxes_xyxy], quality=[(0.9, np.nan, 0)] * len(f)) for f in found]
+        return [
+            replace(f, masks=[_half(box) for box in f.boxes_xyxy], quality=[(0.9, np.nan, 0)] * len(f)) for f in found
+        ]
 
 
 def _half(box):

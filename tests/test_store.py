@@ -68,14 +68,19 @@ def test_a_store_in_memory():
         assert store.result("k1") == Found("o1", {})
 
 
+def write_half(store, error):
+    with store.writing():
+        store.add([result()], [Remembered("c1", "s", "dog", b"said")])
+        store.set_pictures({"a.jpg": ("{}", ["k1"])})
+        store.note([("detect", "smaller_batch", "8 -> 4")])
+        raise error
+
+
 @pytest.mark.parametrize("error", [Trouble("stop"), KeyboardInterrupt(), sqlite3.IntegrityError("damaged")])
 def test_all_of_a_commit_or_nothing(path, error):
     with Store(path) as store:
-        with pytest.raises((Trouble, KeyboardInterrupt, ConfigError)), store.writing():
-            store.add([result()], [Remembered("c1", "s", "dog", b"said")])
-            store.set_pictures({"a.jpg": ("{}", ["k1"])})
-            store.note([("detect", "smaller_batch", "8 -> 4")])
-            raise error
+        with pytest.raises((Trouble, KeyboardInterrupt, ConfigError)):
+            write_half(store, error)
         assert (store.counts(), store.memory("c1", ["s"]), store.pictures(), store.notes()) == ({}, {}, {}, [])
         with store.writing():  # and the next one is whole
             store.add([result()])
@@ -247,7 +252,10 @@ def test_a_full_disk_is_said_and_takes_only_that_commit(path):
             store.add([result()])
         (pages,) = store._db.execute("PRAGMA page_count").fetchone()
         store._db.execute(f"PRAGMA max_page_count = {pages + 4}")
-        with pytest.raises(DiskFull, match=r"run\.db: the disk is full; make room and run the same command again"), store.writing():
+        with (
+            pytest.raises(DiskFull, match=r"run\.db: the disk is full; make room and run the same command again"),
+            store.writing(),
+        ):
             store.add([result("small"), result("large", blob=bytes(200_000))])
         assert store.counts() == {"detect": 1}
         store._db.execute("PRAGMA max_page_count = 100000")
@@ -288,7 +296,11 @@ class Written:
         store._db.set_trace_callback(self.seen.append)
 
     def take(self):
-        said = [line.split()[0] + " " + line.split()[4 if "REPLACE" in line else 2] for line in self.seen if "FROM" in line or "INTO" in line]
+        said = [
+            line.split()[0] + " " + line.split()[4 if "REPLACE" in line else 2]
+            for line in self.seen
+            if "FROM" in line or "INTO" in line
+        ]
         self.seen.clear()
         return [line for line in said if not line.startswith("SELECT")]
 

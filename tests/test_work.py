@@ -5,6 +5,7 @@ from typing import ClassVar
 import asking
 import pytest
 from drawing import clip
+from pydantic import Field
 from test_stages import CAT, CPU, DOG, four
 
 from pipeline import work
@@ -20,23 +21,23 @@ from pipeline.work import Answer, Done, Failed, Job, Worker
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 
 TROUBLE = {
-    "library": lambda: ValueError("shapes\n  differ"),
-    "bug": lambda: KeyError("iou"),
-    "record": lambda: BadRecord("boxes_xyxy: want finite x0 < x1"),
-    "cut": lambda: BadMedia("cut_or_damaged", "half of it"),
-    "changed": lambda: BadMedia("changed", "other bytes"),
-    "memory": lambda: MemoryError(),
-    "cuda": lambda: RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    "missing": lambda: ModelMissing("no such file: sam.pt"),
-    "config": lambda: ConfigError("boxes.json: damaged"),
-    "disk": lambda: DiskFull("no room"),
+    "library": ValueError("shapes\n  differ"),
+    "bug": KeyError("iou"),
+    "record": BadRecord("boxes_xyxy: want finite x0 < x1"),
+    "cut": BadMedia("cut_or_damaged", "half of it"),
+    "changed": BadMedia("changed", "other bytes"),
+    "memory": MemoryError(),
+    "cuda": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    "missing": ModelMissing("no such file: sam.pt"),
+    "config": ConfigError("boxes.json: damaged"),
+    "disk": DiskFull("no room"),
 }
 
 
 class Troubled(asking.Blind):
     """A detector that fails on some pictures, and on more pictures at once than memory is there for."""
 
-    bad: dict[str, str] = {}
+    bad: dict[str, str] = Field(default_factory=dict)
     most: int = 99
     sizes: ClassVar[list[int]] = []
 
@@ -47,10 +48,10 @@ class Troubled(asking.Blind):
     def detect(self, pictures, prompts):
         self.sizes.append(len(pictures))
         if len(pictures) > self.most:
-            raise TROUBLE["cuda"]()
+            raise TROUBLE["cuda"]
         for picture in pictures:
             if picture.clip.name in self.bad:
-                raise TROUBLE[self.bad[picture.clip.name]]()
+                raise TROUBLE[self.bad[picture.clip.name]]
         return asking.Blind().open(CPU).detect(pictures, prompts)
 
 
@@ -64,7 +65,7 @@ class TroubledSegmenter(asking.BlindSegmenter):
 
     def segment(self, pictures, found):
         if "b.jpg" in [picture.clip.name for picture in pictures]:
-            raise TROUBLE[self.trouble]()
+            raise TROUBLE[self.trouble]
         return asking.Segmenter().open(CPU).segment(pictures, found)
 
 
@@ -144,14 +145,17 @@ def test_one_bad_picture_costs_one_picture(names, trouble, told):
 
 def test_two_bad_pictures_cost_two():
     _, failed = worked(Troubled(bad={"a.jpg": "library", "d.jpg": "cut"}))
-    assert {name: reason for name, (_, reason, _) in failed.items()} == {"a.jpg": "backend_failed", "d.jpg": "cut_or_damaged"}
+    assert {name: reason for name, (_, reason, _) in failed.items()} == {
+        "a.jpg": "backend_failed",
+        "d.jpg": "cut_or_damaged",
+    }
 
 
 @pytest.mark.parametrize("trouble", ["missing", "config", "disk"])
 def test_what_concerns_every_picture_is_raised(trouble):
     with pytest.raises(MaskletError) as raised:
         worked(Troubled(bad={"b.jpg": trouble}))
-    assert type(raised.value) is type(TROUBLE[trouble]())
+    assert type(raised.value) is type(TROUBLE[trouble])
 
 
 class Absent(asking.Blind):
@@ -203,7 +207,9 @@ def test_only_what_would_fail_again_is_remembered(trouble, remembered):
         so_far = chain(clip(name="b.jpg"), stages(**setup), committed(answer))
         assert len(so_far.keys) == before
         if remembered:
-            assert so_far.failure == Failure(so_far.failure.key, clip(name="b.jpg").id, stage, "cut_or_damaged", "half of it")
+            assert so_far.failure == Failure(
+                so_far.failure.key, clip(name="b.jpg").id, stage, "cut_or_damaged", "half of it"
+            )
         else:
             assert so_far.failure is None
 
@@ -310,7 +316,9 @@ def known(*prompts, scope):
         (SEES, MASKS, 3, (), False),
     ],
 )
-def test_pictures_are_decoded_ahead_where_a_model_will_look(monkeypatch, detector, segmenter, first, remembered, decoded):
+def test_pictures_are_decoded_ahead_where_a_model_will_look(
+    monkeypatch, detector, segmenter, first, remembered, decoded
+):
     looked = []
     monkeypatch.setattr(work, "_decoded", lambda picture: looked.append(picture.clip.name))
     own = stages(detector, segmenter)

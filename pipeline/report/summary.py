@@ -28,9 +28,8 @@ def table(title: str, rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = (
     from rich.text import Text
 
     drawn = Table(show_header=bool(head), box=None, pad_edge=False)
-    for number, _ in enumerate(head or (rows[0] if rows else ("",))):
-        name, side = (Text(head[number]) if head else ""), ("right" if head and number else "left")
-        drawn.add_column(name, justify=side, overflow="fold")  # names are told in full
+    for number, name in enumerate(head or ("",) * len(rows[0] if rows else ())):
+        drawn.add_column(Text(name), justify="right" if head and number else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(in_one_line(cell)) for cell in row))
     console = Console(width=WIDTH, color_system=None)

@@ -1,6 +1,7 @@
 """Batches on this machine: in this process with threads, or in processes of their own."""
 
 import ctypes
+import os
 import signal
 import sys
 from collections import deque
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 from pipeline.media import Picture
@@ -18,6 +19,10 @@ Batch = Sequence[Job]
 Outcome = tuple[Batch, Answer | Exception]
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc, malloc.h
+
+SWITCH_S = 0.0005
+"""How long a thread may keep Python to itself while another waits. One that comes back from a model lets the next batch
+in; Python's default, 0.005, leaves the model idle that long."""
 
 
 class Here:
@@ -115,10 +120,13 @@ def _work_here(batch: Batch) -> Answer:
 def _die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    parent = parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it died while this process was starting
+        signal.raise_signal(signal.SIGKILL)
 
 
 def settle(threads: int, keep_pages: bool) -> None:
-    """Set what is set once a process: OpenCV's threads, and an allocator that keeps its pages.
+    """Set what is set once a process: OpenCV's threads, how threads take turns, an allocator that keeps its pages.
 
     Arrays of a megabyte come and go with every object. By default glibc gives each back to the system and takes it
     again, page fault by page fault: a third of the time of turning masks into codes.
@@ -126,6 +134,7 @@ def settle(threads: int, keep_pages: bool) -> None:
     import cv2
 
     cv2.setNumThreads(threads)
+    sys.setswitchinterval(SWITCH_S)
     if keep_pages and sys.platform == "linux":
         libc: Any = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):

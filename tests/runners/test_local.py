@@ -196,8 +196,8 @@ def test_a_process_that_dies_takes_only_its_batches():
             while multiprocessing.active_children() and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(0.2)
-    assert [batch for batch, _ in answers] == [0, "die", 2, 3]
-    assert [isinstance(answer, BrokenProcessPool) for _, answer in answers] == [False, True, False, False]
+    assert sorted(str(batch) for batch, _ in answers) == ["0", "2", "3", "die"]
+    assert [batch for batch, answer in answers if isinstance(answer, BrokenProcessPool)] == ["die"]
 
 
 def test_processes_closed_early_leave_nothing_behind():
@@ -222,7 +222,7 @@ def test_settle(monkeypatch, keep_pages, calls):
     before, made = cv2.getNumThreads(), []
     libc = SimpleNamespace(mallopt=lambda *setting: made.append(setting))
     monkeypatch.setattr(local, "ctypes", SimpleNamespace(CDLL=lambda _: libc))
-    monkeypatch.setattr(local.sys, "platform", "linux")
+    monkeypatch.setattr(local, "sys", SimpleNamespace(platform="linux", setswitchinterval=lambda _: None))
     try:
         settle(2, keep_pages)
         assert cv2.getNumThreads() == 2
