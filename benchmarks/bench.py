@@ -16,8 +16,8 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does, before numpy is first imported
 
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+import numpy as np
+from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pycocotools", "pydantic", "click")
@@ -48,7 +48,8 @@ class Figure:
             for words, limit in (("at most", self.at_most), ("at least", self.at_least))
             if limit is not None
         )
-        return f"  {self.what:<52}{self.value:>10.3f} {self.unit:<12}{bar}".rstrip()
+        value = f"{self.value:.3f}" if isinstance(self.value, float) else str(self.value)
+        return f"  {self.what:<48}{value:>10} {self.unit:<12}{bar}".rstrip()
 
 
 def conclude(name: str, claim: str, figures: Sequence[Figure], results: Path = RESULTS) -> int:
@@ -125,7 +126,8 @@ def pink_noise(size_hw: tuple[int, int], dice: np.random.Generator) -> NDArray[n
     pink = np.fft.irfft2(white / frequency**FALL, s=size_hw)
     pink = (pink - pink.mean()) / pink.std()
     grey, colors = pink[0], pink[1:]
-    return (128 + 36 * grey + 8 * colors).clip(0, 255).astype(np.uint8).transpose(1, 2, 0).copy()
+    photo: NDArray[np.uint8] = (128 + 36 * grey + 8 * colors).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.ascontiguousarray(photo)
 
 
 def _draw_shape(bgr: NDArray[np.uint8], dice: np.random.Generator) -> None:

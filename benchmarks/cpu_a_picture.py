@@ -43,10 +43,10 @@ class Answered(SegmenterOptions):
 
     looks = False
 
-    def open(self, device: Any) -> "Answered":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Any) -> "Answered":
         return self
 
-    def segment(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:  # noqa: ARG002
+    def segment(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
         return [replace(rows, masks=answer(rows.size_hw).masks) for rows in found]
 
 

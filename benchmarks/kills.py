@@ -62,7 +62,7 @@ def photos(desk: Path, data: Path) -> Victim:
         f'detect={{backend: "counting:Detector", inner: {{backend: yolox, model: "{model}"}}}}',
         'segment={backend: "counting:Segmenter", inner: {backend: grabcut}}',
     ]
-    return Victim(command, desk, desk / "killed", desk / LOG, PHOTOS)
+    return Victim(command, desk, desk / "killed", desk / LOG, PHOTOS, pause_s=0.3)
 
 
 def table(victim: Victim, done: Sequence[Round]) -> str:

@@ -50,7 +50,7 @@ def logits() -> NDArray[np.float32]:
     at = np.arange(MAP_SIDE_PX) + 0.5
     x, y = (2 * at - x0 - x1) / (x1 - x0), (2 * at[:, None] - y0 - y1) / (y1 - y0)
     edge = 0.85 + 0.1 * np.sin(5 * np.arctan2(y, x))
-    return (8 * (edge - np.hypot(x, y))).astype(np.float32)
+    return np.asarray(8 * (edge - np.hypot(x, y)), np.float32)
 
 
 class Boxes(DetectorOptions):
@@ -58,7 +58,7 @@ class Boxes(DetectorOptions):
 
     looks: ClassVar[bool] = False
 
-    def open(self, device: Device) -> "_Boxes":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Device) -> "_Boxes":
         return _Boxes()
 
 
@@ -86,7 +86,8 @@ class SimulatedDevice(SegmenterOptions):
 
     ms_a_picture: float
 
-    def open(self, device: Device) -> "Simulation":  # noqa: ARG002 - it has no use for one
+    def open(self, device: Device) -> "Simulation":
+        logits()  # as a model would be loaded
         return Simulation(self.ms_a_picture)
 
 

@@ -74,7 +74,9 @@ def found_alone() -> list[dict[str, Any]]:
         small = cv2.resize(bgr, (int(bgr.shape[1] * ratio), int(bgr.shape[0] * ratio)))
         padded = np.full((SIDE, SIDE, 3), 114, np.uint8)
         padded[: small.shape[0], : small.shape[1]] = small
-        out = session.run(None, {session.get_inputs()[0].name: padded.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+        out = session.run(None, {session.get_inputs()[0].name: padded.transpose(2, 0, 1)[None].astype(np.float32)})[0][
+            0
+        ]
         centre, size = (out[:, :2] + grid) * stride / ratio, np.exp(out[:, 2:4]) * stride / ratio
         corner = (centre - size / 2).clip(0)
         far = np.minimum(centre + size / 2, [image["width"], image["height"]])

@@ -4,6 +4,7 @@ Imports wait until a command needs them: `masklet --help` costs no more than cli
 people to stderr.
 """
 
+import errno
 import json
 import os
 import sys
@@ -33,8 +34,11 @@ class Edge(click.Group):
             for line in str(error).splitlines() or [type(error).__name__]:
                 click.echo(f"masklet: {line}", err=True)
             ctx.exit(error.exit_code)
-        except OSError as error:
-            if error.errno != 28:  # ENOSPC
+        except Exception as error:
+            if type(error).__module__ == "sqlite3":
+                click.echo(f"masklet: run.db cannot be used: {error}; it is only a cache, delete it", err=True)
+                ctx.exit(1)
+            if getattr(error, "errno", None) != errno.ENOSPC:
                 raise
             click.echo("masklet: the disk is full; make room and run the same command again", err=True)
             ctx.exit(12)

@@ -22,8 +22,10 @@ NOTHING = b"0"
 """The code of no pixel in a picture of none: has area 0 and box zeros whatever the size."""
 
 MAX_CHARS_A_RUN = 7  # 35 bits: more than any picture has pixels
-MORE_CHARS = 16 * 32 ** np.arange(MAX_CHARS_A_RUN)
+LONGER = 16 * 32 ** np.arange(MAX_CHARS_A_RUN)
 """From which size on a number needs one more character: 5 bits each, one of all for the sign."""
+CHARACTERS, MORE = bytes(range(48, 112)), 80
+"""All that a code is made of; from 80 on they say that the number goes on in the next."""
 
 
 def encode(mask: Bits) -> bytes:
@@ -123,26 +125,28 @@ def pack(runs: Runs) -> bytes:
         runs = runs[:-1]
     change = runs.astype(np.int64)
     change[3:] -= runs[1:-2]
-    count = 1 + np.searchsorted(MORE_CHARS, np.where(change < 0, ~change, change), side="right")
+    count = LONGER.searchsorted(np.where(change < 0, ~change, change), side="right") + 1
     last = count.cumsum() - 1
-    place = np.arange(last[-1] + 1) - np.repeat(last - count + 1, count)
-    characters = (np.repeat(change, count) >> 5 * place & 31) + 32 + 48
+    place = np.arange(last[-1] + 1) - (last - count + 1).repeat(count)
+    characters = (change.repeat(count) >> 5 * place & 31) + MORE
     characters[last] -= 32
     return bytes(characters.astype(np.uint8))
 
 
 def unpack(code: bytes) -> Runs:
     """Characters to run lengths: bytes -> (K,). Raises `BadRecord` where they are no code at all."""
-    digits = np.frombuffer(code, np.uint8).astype(np.int64) - 48
-    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+    if not code or code.translate(None, CHARACTERS) or code[-1] >= MORE:
         raise BadRecord("mask: not a run-length code")
-    last = np.flatnonzero(~digits & 32)
-    first = np.concatenate([[0], last[:-1] + 1])
-    if (last - first).max() >= MAX_CHARS_A_RUN:
+    digits = np.frombuffer(code, np.uint8) - np.int64(48)
+    last = (digits < 32).nonzero()[0]
+    first = np.zeros_like(last)
+    first[1:] = last[:-1] + 1
+    count = last - first + 1
+    if count.max() > MAX_CHARS_A_RUN:
         raise BadRecord("mask: a run length is too large")
-    place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
-    runs = np.add.reduceat((digits & 31) << (5 * place), first)
-    runs -= np.where(digits[last] & 16, 1, 0) << (5 * (last - first + 1))
+    place = np.arange(len(digits)) - first.repeat(count)
+    runs = np.add.reduceat((digits & 31) << 5 * place, first)
+    runs -= (digits[last] & 16) << 5 * count - 4  # the last character carries the sign
     for start in (1, 2):  # the runs of one colour are stored as changes
         runs[start::2] = runs[start::2].cumsum()
     return np.asarray(runs)

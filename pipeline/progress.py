@@ -42,12 +42,12 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
+                TextColumn("{task.fields[so_far]}"),
                 TimeRemainingColumn(),
                 console=self._console,
             )
             bar.start()
-            self._task = bar.add_task(what, total=total, rate="")
+            self._task = bar.add_task(what, total=total, so_far="")
             self._bar = bar
 
     def step(self, pictures: int, objects: int = 0, aside: int = 0) -> None:
@@ -56,14 +56,14 @@ class Progress:
         self.objects += objects
         self.aside += aside
         rate = self.done / max(time.monotonic() - self.began, 1e-9)
+        so_far = f"{rate:.1f}/s" + (f", {self.objects} objects" if self.objects else "")
+        so_far += f", {self.aside} set aside" if self.aside else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, rate=f"{rate:.1f}/s")  # type: ignore[attr-defined]
+            self._bar.update(self._task, completed=self.done, so_far=so_far)  # type: ignore[attr-defined]
         elif time.monotonic() - self.said >= LINE_EVERY_S:
             self.said = time.monotonic()
             left = (self.total - self.done) / max(rate, 1e-9)
-            print(
-                f"{self.what}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True
-            )
+            print(f"{self.what}: {self.done}/{self.total}, {so_far}, {left:.0f} s left", file=sys.stderr, flush=True)
 
     def _end(self) -> None:
         if self._bar is not None:

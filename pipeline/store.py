@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError, DiskFull
 from pipeline.records import Drop
 
 SCHEMA_VERSION = 1
+BORROW_AT_ONCE = 1024  # rows of reused runs that wait in memory for a commit
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta     (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -91,7 +92,8 @@ class Store:
         with _explained(path):
             self._db = _connect(path)
             self._others = [_connect_read_only(other) for other in reuse]
-        self._borrowed: list[Sequence[Any]] = []
+        self._borrowed: list[tuple[str, Sequence[Any]]] = []
+        self._borrowed_of: set[str] = set()
 
     def __enter__(self) -> "Store":
         return self
@@ -110,7 +112,9 @@ class Store:
         with _explained(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", self._borrowed)
+                for table, values in self._borrowed:
+                    marks = ", ".join("?" * len(values))
+                    self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
@@ -138,18 +142,33 @@ class Store:
     # Results
 
     def result(self, key: str) -> Found | Failure | None:
-        """What is under a key, no blob opened; a result of a reused run is copied with the next commit."""
+        """What is under a key, no blob opened; what a reused run has is copied with the next commit."""
         row = self._db.execute("SELECT key, clip, stage, output, counts FROM results WHERE key = ?", (key,)).fetchone()
         for other in () if row else self._others:
-            row = other.execute("SELECT * FROM results WHERE key = ? AND output IS NOT NULL", (key,)).fetchone()
+            row = other.execute("SELECT * FROM results WHERE key = ?", (key,)).fetchone()
             if row is not None:
-                self._borrowed.append(row)
+                self._borrow(other, row)
                 break
         if row is None:
             return None
         key, clip, stage, output, counts = row[:5]
         said = json.loads(counts)
         return Found(output, said) if output is not None else Failure(key, clip, stage, *said)
+
+    def _borrow(self, other: sqlite3.Connection, row: Sequence[Any]) -> None:
+        """Copy a result of another run, and once what models said of its clip; a store in memory copies nothing."""
+        if self.path is None:
+            return
+        self._borrowed.append(("results", row))
+        clip = row[1]
+        if clip not in self._borrowed_of:
+            self._borrowed_of.add(clip)
+            self._borrowed += [
+                ("memory", said) for said in other.execute("SELECT * FROM memory WHERE clip = ?", (clip,))
+            ]
+        if len(self._borrowed) >= BORROW_AT_ONCE:
+            with self.writing():
+                pass
 
     def blob(self, key: str) -> bytes:
         """The changes that a stage made: bytes of `records.to_blob`; raises `KeyError`."""
@@ -269,14 +288,14 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     if not path.is_file():
-        raise ConfigError(f"--reuse {path.parent}: no run.db there; name the folder of a run")
+        raise ConfigError(f"{path.parent}: no run.db there; name the folder of a run")
     try:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     except sqlite3.DatabaseError as error:
-        raise ConfigError(f"--reuse {path.parent}: its run.db cannot be read: {error}") from error
+        raise ConfigError(f"{path.parent}: its run.db cannot be read: {error}") from error
     if row != (str(SCHEMA_VERSION),):
-        raise ConfigError(f"--reuse {path.parent}: its run.db is of another version of masklet")
+        raise ConfigError(f"{path.parent}: its run.db is of another version of masklet")
     return db
 
 

@@ -161,10 +161,32 @@ def test_another_run_is_never_written_to(path, tmp_path):
     assert other.read_bytes() == before
 
 
-def test_failures_of_another_run_are_tried_again(path, tmp_path):
-    other = kept(tmp_path / "other.db", Failure("k1", "c1", "detect", "cut_or_damaged"))
+def test_failures_of_another_run_count_too(path, tmp_path):
+    damaged = Failure("k1", "c1", "detect", "cut_or_damaged")  # the content's own fault: no other is kept
+    other = kept(tmp_path / "other.db", damaged)
     with Store(path, [other]) as store:
-        assert store.result("k1") is None
+        assert store.result("k1") == damaged
+
+
+def test_what_models_said_is_copied_with_a_result(path, tmp_path):
+    said = [Remembered("c1", "s", "dog", b"dog"), Remembered("c2", "s", "dog", b"of a clip that nobody asks for")]
+    other = kept(tmp_path / "other.db", result("k1"), remembered=said)
+    with Store(path, [other]) as store:
+        store.result("k1")
+        with store.writing():
+            pass
+    with Store(path) as alone:
+        assert alone.memory("c1", ["s"]) == {("s", "dog"): b"dog"}
+        assert alone.memory("c2", ["s"]) == {}
+
+
+def test_many_results_are_not_held_in_memory(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_, "BORROW_AT_ONCE", 2)
+    other = kept(tmp_path / "other.db", *(result(f"k{n}") for n in range(5)))
+    with Store(path, [other]) as store:
+        for n in range(5):
+            store.result(f"k{n}")
+        assert len(store._borrowed) < 2
 
 
 def test_whose_word_counts(path, tmp_path):
@@ -200,7 +222,7 @@ def test_a_run_that_cannot_be_reused_is_named(path, tmp_path, content, said):
     if content is not None:
         other.parent.mkdir()
         other.write_bytes(content)
-    with pytest.raises(ConfigError, match=f"--reuse .*yesterday.*{said}"):
+    with pytest.raises(ConfigError, match=f"yesterday.*{said}"):
         Store(path, [other])
 
 
@@ -214,7 +236,7 @@ def of_another_schema(path):
 
 
 def test_a_run_of_another_version_cannot_be_reused(path, tmp_path):
-    with pytest.raises(ConfigError, match=r"--reuse .*another version of masklet"):
+    with pytest.raises(ConfigError, match="its run.db is of another version of masklet"):
         Store(path, [of_another_schema(tmp_path / "other.db")])
 
 

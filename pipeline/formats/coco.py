@@ -68,7 +68,10 @@ def _write_json(clips: Iterable[tuple[str, Clip]], ontology: Ontology, path: Pat
     so annotations wait, without their numbers, in a nameless file.
     """
     numbers = {name: number for name, number in ontology.numbers().items() if name in ontology.names}
-    categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
+    categories = [
+        {"id": number, "name": name, "supercategory": ""}
+        for name, number in sorted(numbers.items(), key=lambda item: item[1])
+    ]
     with TemporaryFile(dir=path.parent) as spool:
         pictures = sorted(_spool(name, clip, numbers, spool) for name, clip in clips)
         with path.open("w", encoding="ascii", newline="\n") as out:

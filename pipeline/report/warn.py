@@ -28,13 +28,13 @@ def _unknown_prompts(config: Config) -> list[str]:
 
 
 def _shifted(config: Config, out: Path) -> list[str]:
-    """Classes whose number in datasets is another one than in the run before."""
+    """Numbers that stand for another class than in the run before."""
     try:
         before = load(out / "config.yaml").ontology.numbers()
     except MaskletError:
         return []
-    now = config.ontology.numbers()
-    moved = [f"{name} {before[name]} -> {now[name]}" for name in before if name in now and before[name] != now[name]]
+    now = {number: name for name, number in config.ontology.numbers().items()}
+    moved = [f"{k} was {name!r}, is {now[k]!r}" for name, k in before.items() if now.get(k, name) != name]
     if not moved:
         return []
     advice = "a model trained on the old ones will name things wrongly; give the classes an `id`, or add new ones last"

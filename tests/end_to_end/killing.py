@@ -63,13 +63,17 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """The command that is killed: what it is, where it runs, the folder of its run, its log, its number of pictures."""
+    """The command that is killed: what it is, where it runs, the folder of its run, its log, its number of pictures.
+
+    After a commit a kill waits for up to `pause_s`: about as long as a batch takes.
+    """
 
     command: Sequence[str]
     desk: Path
     out: Path
     log: Path
     pictures: int
+    pause_s: float
 
     def inside(self, start: Start) -> bool:
         """Whether a kill fell between the first and the last commit of its run."""
@@ -97,7 +101,7 @@ def one_round(victim: Victim, kills: int, dice: random.Random) -> Round:
     for number in range(labelling):
         now = len(committed(victim.out))
         step = (victim.pictures - now) // (labelling - number + 1)  # leaves commits for the kills to come
-        at, pause_s = now + dice.randint(1, max(1, step)), dice.uniform(0, 0.1)
+        at, pause_s = now + dice.randint(1, max(1, step)), dice.uniform(0, victim.pause_s)
         out.starts.append(start(victim, "labelling", partial(has_committed, victim.out, at), pause_s))
     if kills > labelling:
         new = victim.out / "dataset/coco.new"

@@ -45,12 +45,12 @@ def test_a_configuration(ontology, detector, said):
         ("dog, cat", "dog, cat", None),
         ("dog, cat", "dog, cat, bird", None),  # a class added at the end
         ("dog, cat", "dog", None),  # a class less at the end
-        ("dog, cat", "bird, dog, cat", "dog 1 -> 2, cat 2 -> 3"),  # inserted first
-        ("dog, cat", "cat, dog", "dog 1 -> 2, cat 2 -> 1"),
-        ("dog, cat", "cat", "cat 2 -> 1"),
+        ("dog, cat", "bird, dog, cat", "1 was 'dog', is 'bird', 2 was 'cat', is 'dog'"),  # inserted first
+        ("dog, cat", "cat, dog", "1 was 'dog', is 'cat', 2 was 'cat', is 'dog'"),
+        ("dog, cat", "cat", "1 was 'dog', is 'cat'"),
         ("dog, cat", "{bird: , dog: {id: 1}, cat: {id: 2}}", None),  # numbered
         ("dog, cat", "{dog: {retired: true}, cat: }", None),  # a retired class keeps its number
-        ("dog, cat", "bird, fish", None),  # nothing in common
+        ("dog, cat", "bird, fish", "1 was 'dog', is 'bird', 2 was 'cat', is 'fish'"),  # nothing in common
     ],
 )
 def test_numbers_that_shift_against_the_run_that_is_there(then, now, moved):
