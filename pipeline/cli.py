@@ -38,10 +38,13 @@ class Edge(click.Group):
             if type(error).__module__ == "sqlite3":
                 click.echo(f"masklet: run.db cannot be used: {error}; it is only a cache, delete it", err=True)
                 ctx.exit(1)
-            if getattr(error, "errno", None) != errno.ENOSPC:
-                raise
-            click.echo("masklet: the disk is full; make room and run the same command again", err=True)
-            ctx.exit(12)
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                click.echo("masklet: the disk is full; make room and run the same command again", err=True)
+                ctx.exit(12)
+            if isinstance(error, OSError) and error.filename:
+                click.echo(f"masklet: {error.filename}: {error.strerror}", err=True)
+                ctx.exit(2)
+            raise
 
 
 @click.group(cls=Edge, context_settings=CONTEXT)

@@ -84,8 +84,9 @@ def run(
     others = [other / "run.db" for other in reuse]
     with _alone_in(out), _stoppable() as stopped, Store(out / "run.db", others) as store:
         this = _Run(config, out, store, config.stages(), watch or Nobody(), stopped)
-        write_whole(out / "config.yaml", config.to_yaml(made_with(config)))
+        about = config.to_yaml(made_with(config))  # raises where weights are missing
         found = survey(config.source, store, out, limit)
+        write_whole(out / "config.yaml", about)
         done = this.settle(found, this.work(found.clips))
         this.export(done)
         write_whole(out / "summary.json", json.dumps(this.summary.to_json(), indent=1, ensure_ascii=False) + "\n")

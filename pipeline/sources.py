@@ -146,6 +146,5 @@ def _look(file: File, max_pixels: int) -> Seen:
 
 
 def clip(file: File, seen: Seen) -> records.Clip:
-    """The still picture in a file, before anything is found in it; its path holds from any working folder."""
-    path = str(Path(file.path).absolute())
-    return records.Clip(seen.content, file.name, path, (records.Frame(0, 0.0, seen.size_hw),), seen.rewrite)
+    """The still picture in a file, before anything is found in it."""
+    return records.Clip(seen.content, file.name, file.path, (records.Frame(0, 0.0, seen.size_hw),), seen.rewrite)

@@ -118,6 +118,14 @@ class Worker:
         looks = any(later.looks for later in self.stages[job.first :])
         return looks and stage.will_ask(job.clip, memory_of(stage, [job]))
 
+    def _must_decode(self, job: Job, picture: Picture) -> None:
+        """Refuse a damaged picture also where no backend comes to look at it, because nothing was found in it."""
+        if self._will_look(job):
+            try:
+                picture.rgb  # noqa: B018 - looking at it decodes it, unless it is decoded already
+            except Exception as error:
+                raise StageFailed(self.stages[job.first], error) from error
+
     def __call__(self, jobs: Sequence[Job], pictures: Sequence[Picture] | None = None) -> Answer:
         """One outcome a job. Raises only what concerns every picture: a model that cannot be had."""
         answer = Answer()
@@ -137,6 +145,8 @@ class Worker:
 
     def _together(self, jobs: Sequence[Job], pictures: Sequence[Picture], done: Sequence[Done], answer: Answer) -> None:
         """All stages, each for the clips that are stale from it on, into `done`; raises `StageFailed`."""
+        for job, picture in zip(jobs, pictures, strict=True):
+            self._must_decode(job, picture)
         clips = [job.clip for job in jobs]
         digests = [clip.digest() for clip in clips]
         for number, stage in enumerate(self.stages):

@@ -17,6 +17,7 @@ GIVEN_IN = {  # who takes a reason: as which argument, and from which tables
     "Drop": (1, OBJECTS),
 }
 
+
 def given_reasons(code):
     """Where a text is written out as the reason of a drop: who takes it, which, and the line."""
     for node in ast.walk(ast.parse(code)):

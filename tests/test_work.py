@@ -1,19 +1,21 @@
 """A batch through the stages: what one bad picture costs, and what lack of memory does."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import asking
+import numpy as np
 import pytest
 from drawing import clip
 from pydantic import Field
 from test_stages import CAT, CPU, DOG, four
 
-from pipeline import work
+from pipeline import pixels, work
 from pipeline.errors import BadMedia, BadRecord, ConfigError, DiskFull, MaskletError, ModelMissing
 from pipeline.media import Picture
 from pipeline.ontology import Ontology
 from pipeline.plan import chain
-from pipeline.records import from_blob
+from pipeline.records import clip_id, empty, from_blob
 from pipeline.stages import Batch, Detect, Memory
 from pipeline.store import Failure, Store
 from pipeline.work import Answer, Done, Failed, Job, Worker
@@ -359,3 +361,23 @@ def test_answers_add_up():
     assert [outcome.name for outcome in answer.outcomes] == ["a.jpg", "b.jpg"]
     assert (answer.seconds, answer.pictures, answer.asked) == ({"detect": 1.5}, {"detect": 6}, {"detect": 2})
     assert len(answer.notes) == 2
+
+
+class NothingFound(asking.Blind):
+    """A detector that looks at no pixels and finds nothing."""
+
+    def open(self, device):
+        return self
+
+    def detect(self, pictures, prompts):
+        return [empty(picture.size_hw) for picture in pictures]
+
+
+def test_a_damaged_picture_in_which_nothing_is_found_is_refused(tmp_path):
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    whole.write_bytes(pixels.to_png(np.full((12, 16, 3), 7, np.uint8)))
+    cut.write_bytes(whole.read_bytes()[:-30])
+    clips = [replace(clip(), id=clip_id(file.read_bytes()), name=file.name, path=str(file)) for file in (whole, cut)]
+    answer = Worker(stages(NothingFound(), asking.Segmenter()))([Job(one, 0) for one in clips])
+    assert [(type(outcome), outcome.name) for outcome in answer.outcomes] == [(Done, "whole.png"), (Failed, "cut.png")]
+    assert answer.outcomes[1].reason == "cut_or_damaged"

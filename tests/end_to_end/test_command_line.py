@@ -63,7 +63,7 @@ def contents(folder):
         ([*RUN, "--ontology", "half.yaml"], 2, "half.yaml:1: "),  # half of a character
         ([*RUN, "--source", "nowhere"], 2, "masklet: source.path: nowhere: no such file or folder"),
         ([*RUN, "--source", ""], 2, "masklet: source.path: missing"),
-        ([*RUN, "--reuse", "pictures"], 2, "masklet: --reuse pictures: no run.db there"),
+        ([*RUN, "--reuse", "pictures"], 2, "masklet: pictures: no run.db there"),
         ([*RUN, "--out", "pictures/a.png"], 2, "masklet: pictures/a.png: cannot be written"),  # a file
         ([*RUN, "--out", "pictures/a.png/run"], 2, "masklet: pictures/a.png/run: cannot be written"),  # below one
         ([*RUN, "--out", "/proc/run"], 2, "masklet: /proc/run: cannot be written"),  # where nobody may write
