@@ -1,7 +1,9 @@
-"""Draw a COCO dataset's masks over its pictures: python examples/overlays.py outputs/demo/dataset/coco overlays/ [N]."""
+"""Draw a COCO dataset's masks over its pictures.
+
+python examples/overlays.py outputs/demo/dataset/coco overlays/
+"""
 
 import sys
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -10,9 +12,9 @@ import supervision as sv
 dataset, out = Path(sys.argv[1]), Path(sys.argv[2])
 out.mkdir(parents=True, exist_ok=True)
 pictures = sv.DetectionDataset.from_coco(str(dataset / "images"), str(dataset / "annotations.json"))
-for path, image, found in islice(pictures, int(sys.argv[3]) if len(sys.argv) > 3 else None):
-    image = sv.MaskAnnotator(opacity=0.5).annotate(image.copy(), found)
-    image = sv.PolygonAnnotator(thickness=1).annotate(image, found)
+for path, picture, found in pictures:
+    drawn = sv.MaskAnnotator(opacity=0.5).annotate(picture.copy(), found)
+    drawn = sv.PolygonAnnotator(thickness=1).annotate(drawn, found)
     names = [pictures.classes[number] for number in found.class_id]
-    image = sv.LabelAnnotator(text_scale=0.35, text_padding=2).annotate(image, found, names)
-    cv2.imwrite(str(out / f"{Path(path).stem}.png"), image)
+    drawn = sv.LabelAnnotator(text_scale=0.35, text_padding=2).annotate(drawn, found, names)
+    cv2.imwrite(str(out / f"{Path(path).stem}.png"), drawn)

@@ -236,7 +236,7 @@ def of_another_schema(path):
 
 
 def test_a_run_of_another_version_cannot_be_reused(path, tmp_path):
-    with pytest.raises(ConfigError, match="its run.db is of another version of masklet"):
+    with pytest.raises(ConfigError, match=r"its run.db is of another version of masklet"):
         Store(path, [of_another_schema(tmp_path / "other.db")])
 
 

@@ -20,10 +20,6 @@ Outcome = tuple[Batch, Answer | Exception]
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc, malloc.h
 
-SWITCH_S = 0.0005
-"""How long a thread may keep Python to itself while another waits. One that comes back from a model lets the next batch
-in; Python's default, 0.005, leaves the model idle that long."""
-
 
 class Here:
     """In this process: one thread reads pictures ahead, `in_flight` batches are in the models' hands.
@@ -126,7 +122,7 @@ def _die_with_parent() -> None:
 
 
 def settle(threads: int, keep_pages: bool) -> None:
-    """Set what is set once a process: OpenCV's threads, how threads take turns, an allocator that keeps its pages.
+    """Set what is set once a process: OpenCV's threads, and an allocator that keeps its pages.
 
     Arrays of a megabyte come and go with every object. By default glibc gives each back to the system and takes it
     again, page fault by page fault: a third of the time of turning masks into codes.
@@ -134,7 +130,6 @@ def settle(threads: int, keep_pages: bool) -> None:
     import cv2
 
     cv2.setNumThreads(threads)
-    sys.setswitchinterval(SWITCH_S)
     if keep_pages and sys.platform == "linux":
         libc: Any = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
