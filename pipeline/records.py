@@ -12,6 +12,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,7 @@ class Instances:
         return sha256_of({"size_hw": self.size_hw, "columns": _to_json(self.columns())})
 
 
+@lru_cache(maxsize=64)
 def empty(size_hw: tuple[int, int]) -> Instances:
     """Nothing found in a frame of `size_hw`."""
     return Instances(size_hw, np.zeros((0, 4), np.float32), ())
@@ -227,9 +229,10 @@ class Clip:
     found: tuple[Instances, ...] = field(default=())
 
     def after(self, changes: Sequence[Change]) -> "Clip":
-        """The clip with one change a frame applied."""
+        """The clip with one change a frame applied; itself, where that leaves every frame as it is."""
         before = self.found or tuple(empty(frame.size_hw) for frame in self.frames)
-        return replace(self, found=tuple(c.applied_to(b) for c, b in zip(changes, before, strict=True)))
+        found = tuple(change.applied_to(frame) for change, frame in zip(changes, before, strict=True))
+        return self if found == self.found else replace(self, found=found)
 
     def to_text(self) -> str:
         """Where the picture is and what it is, without what was found: JSON for the store."""

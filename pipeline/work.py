@@ -103,14 +103,14 @@ class Worker:
         self._models: dict[str, Any] = {}
         self._most: dict[str, int] = {}  # stage -> pictures a call, once memory has run out
         self._opening = Lock()
+        self._decoding = ThreadPoolExecutor(READING, thread_name_prefix="decode")
 
     def read(self, jobs: Sequence[Job]) -> list[Picture]:
         """The pictures of a batch, decoded ahead where a model is going to look at them."""
         pictures = [Picture(job.clip) for job in jobs]
         wanted = [picture for job, picture in zip(jobs, pictures, strict=True) if self._will_look(job)]
         if wanted:
-            with ThreadPoolExecutor(READING, thread_name_prefix="decode") as pool:
-                list(pool.map(_decoded, wanted))
+            list(self._decoding.map(_decoded, wanted))
         return pictures
 
     def _will_look(self, job: Job) -> bool:
@@ -159,8 +159,8 @@ class Worker:
             batch = Batch([clips[i] for i in rows], [pictures[i] for i in rows], memory, model, ask)
             for i, change in zip(rows, self._changes(stage, batch), strict=True):
                 key = stage.key(clips[i], digests[i])
-                clips[i] = clips[i].after([change])
-                digests[i] = clips[i].digest()
+                before, clips[i] = clips[i], clips[i].after([change])
+                digests[i] = digests[i] if clips[i] is before else clips[i].digest()
                 result = Result(key, clips[i].id, stage.name, digests[i], change.drops, to_blob([change]))
                 done[i].results.append(result)
             row_of = {clips[i].id: i for i in rows}

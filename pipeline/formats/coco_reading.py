@@ -1,21 +1,24 @@
 """COCO instances, read from anybody: what cannot be trusted becomes a `Problem` and is left out."""
 
 import json
+from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline import masks
 from pipeline.errors import BadDataset, BadRecord
-from pipeline.formats import Problem, Reading, foreign
+from pipeline.formats import Problem, Reading, foreign, json_stream
 from pipeline.formats.naming import checked
 from pipeline.geometry import Boxes, as_boxes
 from pipeline.records import Clip, Frame, Instances, empty, sha256_of
 
+NEEDED = ("images", "annotations", "categories")
 PATTERNS = ("annotations.json", "_annotations.coco.json", "instances*.json", "*.json")
 
 
@@ -33,23 +36,27 @@ class Row(NamedTuple):
 def read(place: Path) -> Reading:
     """Read the annotation file at `place`, or in that folder; raises `BadDataset` where it is no COCO file.
 
-    The file is read at once; masks are made picture by picture, in the order of the file.
+    Images are held in memory; annotations wait in a nameless file, and masks are made picture by picture, in the order
+    of the images.
     """
     path = _annotation_file(place)
-    data = _load(path)
+    spool = _Spool()
+    lists = _load(path, spool)
     problems: list[Problem] = []
     told = partial(_passing, path.name, problems)
-    names = dict(told("category", data["categories"], partial(_category, seen=set())))
-    pictures = list(told("image", data["images"], partial(_picture, numbers=set(), names=set())))
-    waiting: dict[int, list[Any]] = {number: [] for number, _, _ in pictures}
+    names = dict(told("category", lists["categories"], partial(_category, seen=set())))
+    pictures = list(told("image", lists["images"], partial(_picture, numbers=set(), names=set())))
+    waiting = {number: array("q") for number, _, _ in pictures}
+    at: list[int] = []
     placed = partial(_placed, seen=set(), pictures=waiting)
-    for number, annotation in told("annotation", data["annotations"], placed):
-        waiting[number].append(annotation)
+    for number in told("annotation", spool.items(at), placed):
+        waiting[number].append(at[0])
 
     def clips() -> Iterator[Clip]:
         for number, name, size_hw in pictures:
             row = partial(_row, size_hw=size_hw, names=names)
-            found = _found(list(told("annotation", waiting.pop(number), row)), size_hw)
+            annotations = map(spool.item, waiting.pop(number))
+            found = _found(list(told("annotation", annotations, row)), size_hw)
             yield Clip(_id(name), name, _path(path.parent, name), (Frame(0, 0.0, size_hw),), None, (found,))
 
     return Reading(names, clips(), problems)
@@ -68,19 +75,53 @@ def _annotation_file(place: Path) -> Path:
     raise BadDataset(f"{place}: no annotation file; a COCO dataset has {PATTERNS[0]}")
 
 
-def _load(path: Path) -> dict[str, list[Any]]:
+class _Spool:
+    """Annotations that wait in a nameless file, each at a place of its own."""
+
+    def __init__(self) -> None:
+        self.file = TemporaryFile()  # noqa: SIM115 - as long as the reading lives
+
+    def __del__(self) -> None:
+        self.file.close()
+
+    def add(self, item: Any) -> None:
+        self.file.write(json.dumps(item).encode("ascii") + b"\n")
+
+    def items(self, at: list[int]) -> Iterator[Any]:
+        """All of them, in order; `at` holds the place of the last one given."""
+        place = self.file.seek(0)
+        for line in self.file:
+            at[:] = [place]
+            place += len(line)
+            yield json.loads(line)
+
+    def item(self, place: int) -> Any:
+        self.file.seek(place)
+        return json.loads(self.file.readline())
+
+
+def _load(path: Path, spool: _Spool) -> dict[str, list[Any]]:
+    """The images and categories of a file; its annotations go to the spool. Raises `BadDataset`."""
+    lists: dict[str, list[Any]] = {}
     try:
-        data = json.loads(path.read_bytes())
+        with path.open(encoding="utf-8-sig") as file:
+            for key, elements in json_stream.lists(file):
+                if key in lists:
+                    raise ValueError(f"the list {key!r} is there twice")
+                lists[key] = []
+                for element in elements:
+                    if key == "annotations":
+                        spool.add(element)
+                    elif key in NEEDED:
+                        lists[key].append(element)
     except OSError as error:
         raise BadDataset(f"{path}: {error.strerror}; give a COCO file or its folder") from error
     except (ValueError, RecursionError) as error:
-        raise BadDataset(f"{path}: is no JSON: {error}; give a COCO file or its folder") from error
-    if not isinstance(data, dict):
-        raise BadDataset(f"{path}: is no COCO file: it holds {type(data).__name__}, not an object")
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(data.get(key), list):
+        raise BadDataset(f"{path}: is no COCO file: {error}; give a COCO file or its folder") from error
+    for key in NEEDED:
+        if key not in lists:
             raise BadDataset(f"{path}: is no COCO file: it has no list {key!r}")
-    return data
+    return lists
 
 
 def _passing(
@@ -120,13 +161,13 @@ def _picture(item: dict[str, Any], numbers: set[int], names: set[str]) -> tuple[
     return number, name, size_hw
 
 
-def _placed(item: dict[str, Any], seen: set[int], pictures: Container[int]) -> tuple[int, dict[str, Any]]:
-    """The annotation with the number of its picture."""
+def _placed(item: dict[str, Any], seen: set[int], pictures: Container[int]) -> int:
+    """The number of an annotation's picture."""
     number = foreign.whole_number(item, "image_id")
     if number not in pictures:
         raise BadRecord(f"image_id {short(number)} is not among the images that can be read")
     _new(item, seen)
-    return number, item
+    return number
 
 
 def _row(item: dict[str, Any], size_hw: tuple[int, int], names: Mapping[int, str]) -> Row:

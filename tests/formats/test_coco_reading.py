@@ -217,10 +217,11 @@ def test_the_second_of_two_annotations_of_one_number_is_left_out(tmp_path):
 
 
 NO_DATASETS = [
-    (b"", "is no JSON"),
-    (b"\xff\xfe\x00", "is no JSON"),
-    (b"[" * 100_000, "is no JSON"),  # deeper than any parser goes
-    (b"[]", "is no COCO file: it holds list"),
+    (b"", "is no COCO file: want {, got the end of the file"),
+    (b"\xff\xfe\x00", "is no COCO file: 'utf-8' codec can't decode"),
+    (b'{"images": ' + b"[" * 100_000, "is no COCO file: maximum recursion"),  # deeper than any parser goes
+    (b"[]", r"is no COCO file: want {, got '\['"),
+    (b'{"images": [], "images": []}', "the list 'images' is there twice"),
     (b'{"images": [], "annotations": []}', "it has no list 'categories'"),
     (b'{"images": {}, "annotations": [], "categories": []}', "it has no list 'images'"),
 ]
