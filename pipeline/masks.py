@@ -72,7 +72,8 @@ def encode_logits(logits: NDArray[np.float32], size_hw: Size, threshold: float =
         return encode_crop(np.zeros((0, 0), bool), (0, 0), size_hw)
     y, down, seen_rows = _interpolation(rows[0], rows[-1], logits.shape[0], size_hw[0])
     x, across, seen_columns = _interpolation(columns[0], columns[-1], logits.shape[1], size_hw[1])
-    crop = down @ logits[seen_rows, seen_columns].astype(np.float32, copy=False) @ across.T
+    seen = logits[seen_rows, seen_columns].astype(np.float32, copy=False)
+    crop = (across @ (seen.T @ down.T)).T  # lies in memory column by column, as its code does
     return encode_crop(crop > threshold, (x, y), size_hw)
 
 
