@@ -7,9 +7,9 @@ that the stages and the store do with the models' answers, in commits of 8. Dedu
 allocator as it comes, and as the engine sets it: keeping its pages.
 """
 
+import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -55,7 +55,7 @@ def answer(size_hw: tuple[int, int]) -> Instances:
     return simulated.with_masks(simulated.boxes_in(size_hw, ("dog",)))
 
 
-def main(pictures: int = 48, size_hw: tuple[int, int] = (1080, 1920), results: Path = bench.RESULTS) -> int:
+def main(pictures: int = 80, size_hw: tuple[int, int] = (1080, 1920), results: Path = bench.RESULTS) -> int:
     with TemporaryDirectory() as place:
         source = bench.draw_pictures(Path(place, "pictures"), pictures, size_hw)
         settle(threads=1, keep_pages=False)
@@ -73,16 +73,13 @@ def total(ms: dict[str, float]) -> float:
 
 
 def parts_ms(source: Path) -> dict[str, float]:
-    """CPU milliseconds a picture of each part; the first batch warms up and is not counted."""
+    """CPU milliseconds a picture of each part, the median of batches; the first warms up and is not counted."""
     config = replace(simulated.config(source), segment=Answered())
     with TemporaryDirectory() as place, Store(Path(place, "run.db")) as store:
         clips = survey(config.source, store).clips
         worker = Worker(config.stages())
-        spent: Counter[str] = Counter()
-        for begin in range(0, len(clips), BATCH):
-            now = work(clips[begin : begin + BATCH], worker, store)
-            spent.update(now if begin else {})
-    return {part: 1000 * s / (len(clips) - BATCH) for part, s in spent.items()}
+        spent = [work(clips[begin : begin + BATCH], worker, store) for begin in range(0, len(clips), BATCH)][1:]
+    return {part: 1000 * statistics.median(s[part] for s in spent) / BATCH for part in spent[0]}
 
 
 def work(clips: Sequence[Clip], worker: Worker, store: Store) -> dict[str, float]:

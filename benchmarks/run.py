@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -52,14 +53,14 @@ def line(name: str) -> str:
     return f"| [{name}]({name}.py) | {claim} | {said or 'none kept'} |\n"
 
 
-def in_words(figure: dict[str, str | float]) -> str:
+def in_words(figure: dict[str, Any]) -> str:
     """A figure and its bar.
 
     >>> in_words({"what": "growth", "value": 0.0312, "unit": "MB", "at_most": 0.05})
     'growth 0.0312 MB (at most 0.05)'
     """
     bar = "".join(f", {side.replace('_', ' ')} {figure[side]}" for side in ("at_most", "at_least") if side in figure)
-    return f"{figure['what']} {figure['value']} {figure['unit']}".rstrip() + f" ({bar[2:]})"
+    return f"{figure['what']} {figure['value']:.4g} {figure['unit']}".rstrip() + f" ({bar[2:]})"
 
 
 if __name__ == "__main__":

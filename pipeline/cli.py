@@ -55,6 +55,7 @@ def main() -> None:
     masklet turns a folder of pictures and an ontology (classes, and the words for them) into a dataset with masks.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; more threads only spin
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them opens every installed package
     if "" not in sys.path:
         sys.path.insert(0, "")  # a config may name module:Class from the working folder
 

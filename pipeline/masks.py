@@ -110,8 +110,13 @@ def decode(code: bytes, size_hw: Size) -> Bits:
 
 def decode_crop(code: bytes, size_hw: Size) -> tuple[Bits, tuple[int, int]]:
     """The mask inside its own tight box, and that box's upper left corner (x, y)."""
-    first_x, first_y, last_x, last_y = spans = _spans(code, size_hw[0])
-    x0, y0, x1, y1 = _tight(spans, size_hw[0])
+    return _drawn(_spans(code, size_hw[0]), size_hw[0])
+
+
+def _drawn(spans: Spans, h: int) -> tuple[Bits, tuple[int, int]]:
+    """Runs of foreground in a picture of height `h` as a mask in its own tight box, and that box's corner."""
+    first_x, first_y, last_x, last_y = spans
+    x0, y0, x1, y1 = _tight(spans, h)
     crop_h = y1 - y0
     edges = np.zeros(2 * len(first_x) + 2, np.int64)
     edges[1:-1:2] = (first_x - x0) * crop_h + (first_y - y0)
@@ -240,7 +245,10 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     A part (8-connected) or a hole (4-connected) goes if it has fewer pixels than `fraction` of the mask and fewer than
     `limit_px`. The largest part always stays. A ring's hole is far above both: it stays.
     """
-    crop, corner = decode_crop(code, size_hw)
+    spans = _spans(code, size_hw[0])
+    if _is_one_piece(spans, size_hw[0]):
+        return code
+    crop, corner = _drawn(spans, size_hw[0])
     limit = min(fraction * np.count_nonzero(crop), limit_px)
     if limit <= 1 or _outlines(crop) == 1:
         return code
@@ -253,6 +261,21 @@ def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
     pinhole[[0, part[0, 0]]] = False  # what touches the frame of the crop is outside, and no hole
     tidy |= pinhole[part[1:-1, 1:-1]]
     return code if (tidy == crop).all() else encode_crop(tidy, corner, size_hw)
+
+
+def _is_one_piece(spans: Spans, h: int) -> bool:
+    """Whether runs show at once that they are one part without a hole; False may also mean that they do not show it.
+
+    They do where one run alone has no neighbour on its right (then all hang together, over it) and where no two runs
+    meet again further right: runs less pairs of neighbours are parts less holes (Euler). True of half of the masks of
+    photos.
+    """
+    first_x, first_y, last_x, last_y = spans
+    if (first_x != last_x).any():
+        return False
+    first, last = first_x * (h + 2) + first_y, last_x * (h + 2) + last_y  # columns stay apart
+    neighbours = first.searchsorted(last + (h + 3), side="right") - last.searchsorted(first + (h + 1))
+    return np.count_nonzero(neighbours == 0) == 1 and int(neighbours.sum()) == len(first) - 1
 
 
 def _outlines(mask: Bits) -> int:

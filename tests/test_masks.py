@@ -265,3 +265,23 @@ def test_cleaning_leaves_the_largest_part_and_fills_only_holes(mask, fraction, l
     border = np.ones_like(mask)
     border[1:-1, 1:-1] = False
     assert not (after & ~mask & border).any()
+
+
+@given(random_masks, st.floats(0, 1), st.integers(0, 200))
+@example(drawn("###", "#.#", "###"), 1.0, 99)  # one part, and a hole
+@example(drawn("#.#", "###"), 1.0, 99)  # one part from two on the left: runs do not show it
+@example(drawn("#..", "..#"), 1.0, 99)  # two parts
+@example(drawn("###..", "#.#..", "###.#"), 1.0, 99)  # two parts and a hole
+def test_what_runs_show_to_be_one_piece_is_one(mask, fraction, limit_px):
+    mask = np.pad(mask, 1)  # no run turns a corner: that is never looked into
+    code = masks.encode(mask)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(masks, "_is_one_piece", lambda *_: False)
+        the_long_way = masks.clean(code, mask.shape, fraction, limit_px)
+    assert masks.clean(code, mask.shape, fraction, limit_px) == the_long_way
+
+
+@given(st.lists(st.integers(0, 2**33), min_size=1, max_size=9), st.integers(1, 9))
+def test_packing_and_unpacking(runs, times):
+    runs = np.array([*runs * times, 1])  # a last run of nothing would not be written
+    assert masks.unpack(masks.pack(runs)).tolist() == runs.tolist()
