@@ -315,7 +315,7 @@ def _with_masks(clip: Clip, parts: Mapping[int, str], memory: Memory) -> Change:
         text, own = json.loads(memory.get(clip, part) or b"[null, [null, null]]")
         codes[row] = text.encode("ascii") if text else None
         quality[row, :2] = [np.nan if v is None else v for v in own]
-    tight = geometry.as_boxes([masks.box(code or masks.NOTHING, found.size_hw) for code in codes])
+    tight = masks.boxes([code or masks.NOTHING for code in codes], found.size_hw)
     drops = [Drop(row, "empty_mask") for row in parts if not tight[row].any()]
     gone = {drop.row for drop in drops}
     kept = [row for row in range(len(found)) if row not in gone]
