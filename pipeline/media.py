@@ -37,6 +37,7 @@ FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM")
 """What Pillow may open. MPO comes with JPEG: several in one file, of which every reader shows the first."""
 
+JPEG = b"\xff\xd8\xff"
 PICTURE = rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftypavi[fs]|P[1-6]\s"
 KINDS = tuple(
     (re.compile(sign, re.DOTALL), reason, detail)
@@ -92,7 +93,8 @@ class Picture:
     def rgb(self) -> Rgb:
         """The pixels: (H, W, 3) uint8 RGB, upright. Raises `BadMedia`."""
         if self._rgb is None:  # no cached_property: until Python 3.12 its lock lets one picture decode at a time
-            self._rgb = decode(_content(self.clip, self.clip.path))
+            content = _content(self.clip, self.clip.path)
+            self._rgb = _known(content, self.size_hw) if self.clip.rewrite is None else decode(content)
         return self._rgb
 
 
@@ -155,6 +157,17 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Rgb:
         image = _open(content, max_pixels)
         size_hw = pixels.size_hw(image, content)
         rgb = pixels.decoded(image, content)
+    if rgb.shape[:2] != size_hw:
+        raise BadMedia("cut_or_damaged", f"the header says {size_hw}, the pixels are {rgb.shape[:2]} (h, w)")
+    return rgb
+
+
+def _known(content: bytes, size_hw: tuple[int, int]) -> Rgb:
+    """`decode` of a picture that was probed and found plain: the header of a JPEG is not gone through again."""
+    if not content.startswith(JPEG):
+        return decode(content)
+    with _blamed():
+        rgb = pixels.from_jpeg(content)
     if rgb.shape[:2] != size_hw:
         raise BadMedia("cut_or_damaged", f"the header says {size_hw}, the pixels are {rgb.shape[:2]} (h, w)")
     return rgb

@@ -51,7 +51,7 @@ def decoded(image: "ImageFile", content: bytes) -> Rgb:
     """The pixels of a picture of which Pillow has read the header: `content` -> (H, W, 3), upright."""
     deep = is_deep(image)
     if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-        rgb = _by_opencv(content, "IMREAD_COLOR_RGB", "IMREAD_IGNORE_ORIENTATION")
+        rgb = from_jpeg(content)
     else:
         image.load()  # raises where the file is cut
         if deep and image.mode in ("RGB", "RGBA"):  # Pillow keeps the upper 8 bits only
@@ -59,6 +59,11 @@ def decoded(image: "ImageFile", content: bytes) -> Rgb:
         else:
             rgb = from_pillow(image)
     return upright(rgb, orientation(image, content))
+
+
+def from_jpeg(content: bytes) -> Rgb:
+    """The pixels of a grey or RGB JPEG as they lie in the file: bytes -> (H, W, 3), not turned."""
+    return np.asarray(_by_opencv(content, "IMREAD_COLOR_RGB", "IMREAD_IGNORE_ORIENTATION"), np.uint8)
 
 
 def upright(rgb: Rgb, turn: Any) -> Rgb:

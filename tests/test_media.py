@@ -422,9 +422,30 @@ def test_pictures_are_decoded_side_by_side(tmp_path, monkeypatch):
         return content
 
     monkeypatch.setattr(media, "decode", decode)
-    clips = [a_clip(tmp_path / name, CUT[name]) for name in ("JPEG", "PNG")]
+    clips = [a_clip(tmp_path / name, CUT[name], rewrite="any") for name in ("JPEG", "PNG")]
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(lambda clip: media.Picture(clip).rgb, clips)) == [CUT["JPEG"], CUT["PNG"]]
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_a_plain_picture_is_decoded_as_any_other(tmp_path, name):
+    content = saved(name)
+    h, w = media.probe(content).size_hw
+    clip = Clip(clip_id(content), name, str(tmp_path / name), (Frame(0, 0.0, (h, w)),))
+    Path(clip.path).write_bytes(content)
+    assert (media.Picture(clip).rgb == media.decode(content)).all()
+
+
+def test_a_plain_jpeg_of_another_size_than_it_said_is_refused(tmp_path):
+    clip = a_clip(tmp_path / "a.jpg", saved("JPEG"))  # a clip of 40 x 60
+    with pytest.raises(BadMedia, match=r"the header says \(41, 60\), the pixels are \(40, 60\)"):
+        media.Picture(clip, Frame(0, 0.0, (41, 60))).rgb  # noqa: B018
+
+
+def test_a_plain_jpeg_that_is_cut_is_refused(tmp_path):
+    clip = a_clip(tmp_path / "a.jpg", saved("JPEG")[:-200])
+    with pytest.raises(BadMedia, match="cut_or_damaged: the pixels end early"):
+        media.Picture(clip).rgb  # noqa: B018
 
 
 def test_many_threads_see_the_same_pixels():
