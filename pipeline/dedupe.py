@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline import masks
+from pipeline import cleaning, masks
 from pipeline.records import Change, Drop, Instances
 
 VERSION = 1
@@ -111,7 +111,7 @@ def _tidy(found: Instances, rules: Rules) -> Codes:
     if not (rules.speck_fraction and rules.speck_px):
         return codes
     return tuple(
-        masks.clean(code, found.size_hw, rules.speck_fraction, rules.speck_px) if code and not human else code
+        cleaning.clean(code, found.size_hw, rules.speck_fraction, rules.speck_px) if code and not human else code
         for code, human in zip(codes, _human(found), strict=True)
     )
 

@@ -6,30 +6,25 @@ on again, whatever stopped the run.
 
 import json
 import platform
-import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from errno import ENOSPC
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
-
-from filelock import FileLock, Timeout
 
 from pipeline import __version__
 from pipeline.config import Config
-from pipeline.errors import ConfigError, Interrupted, Locked
+from pipeline.errors import Interrupted
 from pipeline.export import export, up_to_date
 from pipeline.plan import Chain, Survey, chain, job, survey
+from pipeline.process import Stop, alone_in, stoppable, write_whole
 from pipeline.records import Clip
 from pipeline.runners.local import Here, Processes, settle
 from pipeline.stages import Stage
-from pipeline.store import Aside, Store
+from pipeline.store import Aside, Found, Store
 from pipeline.work import Answer, Done, Failed, Job, Worker
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pycocotools", "onnxruntime", "torch", "transformers")
@@ -82,7 +77,7 @@ def run(
 ) -> Summary:
     """Label the source and leave a dataset in `out`; raises what a user can put right, what was computed is kept."""
     others = [other / "run.db" for other in reuse]
-    with _alone_in(out), _stoppable() as stopped, Store(out / "run.db", others) as store:
+    with alone_in(out), stoppable() as stopped, Store(out / "run.db", others) as store:
         this = _Run(config, out, store, config.stages(), watch or Nobody(), stopped)
         about = config.to_yaml(made_with(config))  # raises where weights are missing
         found = survey(config.source, store, out, limit)
@@ -102,7 +97,7 @@ class _Run:
     store: Store
     stages: Sequence[Stage]
     watch: Watch
-    stopped: "_Stop"
+    stopped: Stop
     summary: Summary = field(default_factory=Summary)
 
     def work(self, clips: Sequence[Clip]) -> list[Failed]:
@@ -221,11 +216,16 @@ def commit(store: Store, answer: Answer) -> None:
 
 
 def export_again(config: Config, out: Path, name: str) -> dict[str, Any]:
-    """Write a run's records as one format, whatever the run's own formats are; gives what the dataset has."""
-    with _alone_in(out), Store(out / "run.db") as store:
-        stages = config.stages()
-        clips = [Clip.from_text(text) for text, _ in store.pictures().values()]
-        done = {clip.name: (clip, chain(clip, stages, store)) for clip in clips}
+    """Write a run's records as one format, whatever the run's own formats are; gives what the dataset has.
+
+    Needs the source and the store, and no model.
+    """
+    with alone_in(out), Store(out / "run.db") as store:
+        done = {}
+        for picture, (text, keys) in store.pictures().items():
+            last = store.result(keys[-1])
+            assert isinstance(last, Found)  # a picture of the run has gone through every stage
+            done[picture] = (Clip.from_text(text), Chain(keys, last.output))
         exported = asdict(export(config, name, out / "dataset" / name, done, store))
         summary = read_summary(out)
         summary.setdefault("datasets", {})[name] = exported
@@ -256,55 +256,3 @@ def made_with(config: Config) -> dict[str, Any]:
         "device": asdict(config.run.on),
         "models": {"detect": config.detect.provenance(), "segment": config.segment.provenance()},
     }
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Put a small file in place in one step."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Hold the folder against other live processes; a dead one's lock is nobody's."""
-    lock = FileLock(out / "run.lock", timeout=0)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise Locked(f"{out}: another masklet is at work here; wait for it, or choose another --out") from error
-    except OSError as error:
-        if error.errno == ENOSPC:
-            raise
-        raise ConfigError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@dataclass(slots=True)
-class _Stop:
-    """The signal that asked the run to end, or 0."""
-
-    signal: int = 0
-
-
-@contextmanager
-def _stoppable() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM end the run after the work in hand; a second one ends the process."""
-    stop = _Stop()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        if stop.signal:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.signal = number
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -110,10 +110,10 @@ def decode(code: bytes, size_hw: Size) -> Bits:
 
 def decode_crop(code: bytes, size_hw: Size) -> tuple[Bits, tuple[int, int]]:
     """The mask inside its own tight box, and that box's upper left corner (x, y)."""
-    return _drawn(_spans(code, size_hw[0]), size_hw[0])
+    return drawn(spans_of(code, size_hw[0]), size_hw[0])
 
 
-def _drawn(spans: Spans, h: int) -> tuple[Bits, tuple[int, int]]:
+def drawn(spans: Spans, h: int) -> tuple[Bits, tuple[int, int]]:
     """Runs of foreground in a picture of height `h` as a mask in its own tight box, and that box's corner."""
     first_x, first_y, last_x, last_y = spans
     x0, y0, x1, y1 = _tight(spans, h)
@@ -172,7 +172,7 @@ def validate(code: bytes, size_hw: Size) -> bytes:
     return code
 
 
-def _spans(code: bytes, h: int) -> Spans:
+def spans_of(code: bytes, h: int) -> Spans:
     """The first and the last pixel of each run of foreground, in a picture of height `h`."""
     edges = unpack(code).cumsum()
     begin = edges[0::2][: len(edges) // 2]
@@ -215,7 +215,7 @@ def box(code: bytes, size_hw: Size) -> tuple[int, int, int, int]:
     >>> box(encode(np.array([[0, 0, 0], [0, 1, 1]], bool)), (2, 3))
     (1, 1, 3, 2)
     """
-    return _tight(_spans(code, size_hw[0]), size_hw[0])
+    return _tight(spans_of(code, size_hw[0]), size_hw[0])
 
 
 def _tight(spans: Spans, h: int) -> tuple[int, int, int, int]:
@@ -247,57 +247,3 @@ def _overlap(a: Sequence[bytes], b: Sequence[bytes], size_hw: Size, of_a: bool) 
     first, second = ([{"size": list(size_hw), "counts": code} for code in codes] for codes in (a, b))
     # 'crowd' makes pycocotools divide by the area of the first mask alone
     return np.asarray(coco.iou(first, second, [int(of_a)] * len(second)), np.float64)
-
-
-def clean(code: bytes, size_hw: Size, fraction: float, limit_px: int) -> bytes:
-    """The mask without specks and pinholes.
-
-    A part (8-connected) or a hole (4-connected) goes if it has fewer pixels than `fraction` of the mask and fewer than
-    `limit_px`. The largest part always stays. A ring's hole is far above both: it stays.
-    """
-    spans = _spans(code, size_hw[0])
-    if _is_one_piece(spans, size_hw[0]):
-        return code
-    crop, corner = _drawn(spans, size_hw[0])
-    limit = min(fraction * np.count_nonzero(crop), limit_px)
-    if limit <= 1 or _outlines(crop) == 1:
-        return code
-    part, sizes = _parts(crop, connectivity=8)
-    speck = sizes < limit
-    speck[[0, 1 + int(np.argmax(sizes[1:]))]] = False
-    tidy = crop & ~speck[part]
-    part, sizes = _parts(np.pad(~tidy, 1, constant_values=True), connectivity=4)
-    pinhole = sizes < limit
-    pinhole[[0, part[0, 0]]] = False  # what touches the frame of the crop is outside, and no hole
-    tidy |= pinhole[part[1:-1, 1:-1]]
-    return code if (tidy == crop).all() else encode_crop(tidy, corner, size_hw)
-
-
-def _is_one_piece(spans: Spans, h: int) -> bool:
-    """Whether runs show at once that they are one part without a hole; False may also mean that they do not show it.
-
-    They do where one run alone has no neighbour on its right (then all hang together, over it) and where no two runs
-    meet again further right: runs less pairs of neighbours are parts less holes (Euler). True of half of the masks of
-    photos.
-    """
-    first_x, first_y, last_x, last_y = spans
-    if (first_x != last_x).any():
-        return False
-    first, last = first_x * (h + 2) + first_y, last_x * (h + 2) + last_y  # columns stay apart
-    neighbours = first.searchsorted(last + (h + 3), side="right") - last.searchsorted(first + (h + 1))
-    return np.count_nonzero(neighbours == 0) == 1 and int(neighbours.sum()) == len(first) - 1
-
-
-def _outlines(mask: Bits) -> int:
-    """How many outlines a mask has, of parts and of holes: most masks have one, and finding that out is cheap."""
-    import cv2
-
-    return len(cv2.findContours(mask.T.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0])
-
-
-def _parts(mask: Bits, connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The number of each pixel's connected part, 0 where the mask is false, and the pixels in each: (H, W), (K,)."""
-    import cv2
-
-    _, part, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
-    return np.asarray(part), np.asarray(stats[:, cv2.CC_STAT_AREA])

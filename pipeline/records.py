@@ -8,7 +8,6 @@ record field by field.
 
 import hashlib
 import json
-import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -18,18 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import geometry
+from pipeline import forms, geometry
 from pipeline.errors import BadRecord
 
 RECORD_VERSION = 1  # of the JSON form; another number is recomputed, never misread
 
 Rows = Sequence[int] | NDArray[np.int64]
-
-FLOATS = {"boxes_xyxy": (4,), "scores": (), "quality": (3,), "presence": ()}
-"""Columns of float32 and the shape of one row; coordinates have 3 digits after the point, the others 4."""
-WHOLE = {"track_ids": np.int64, "visible": np.bool_}
-TUPLES = ("names", "score_kind", "prompts", "points", "masks", "source", "extra")
-COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
+Unplaced = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +71,23 @@ class Instances:
     presence: NDArray[np.float32] | None = None
     source: tuple[str, ...] | None = None
     extra: tuple[Mapping[str, Any], ...] | None = None
-    unplaced: tuple[tuple[str, str], ...] = ()
+    unplaced: Unplaced = ()
 
     def __post_init__(self) -> None:
-        for name, shape in FLOATS.items():
+        for name, shape in forms.FLOATS.items():
             column = getattr(self, name)
-            self._set(name, None if column is None else _rounded(name, column, shape))
-        for name, kind in WHOLE.items():
+            self._set(name, None if column is None else forms.rounded(name, column, shape))
+        for name, kind in forms.WHOLE.items():
             column = getattr(self, name)
             self._set(name, None if column is None else np.array(column, kind))
-        for name in TUPLES:
+        for name in forms.TUPLES:
             column = getattr(self, name)
             self._set(name, None if column is None else tuple(column))
         if self.points is not None:
-            self._set("points", tuple(None if row is None else _rounded("points", row, (3,)) for row in self.points))
-        for name in COLUMNS:
+            self._set(
+                "points", tuple(None if row is None else forms.rounded("points", row, (3,)) for row in self.points)
+            )
+        for name in forms.COLUMNS:
             column = getattr(self, name)
             if column is not None and len(column) != len(self.boxes_xyxy):
                 raise BadRecord(f"{name}: want {len(self.boxes_xyxy)} rows, as boxes_xyxy has, got {len(column)}")
@@ -128,25 +124,26 @@ class Instances:
         if self.track_ids is not None and (self.track_ids < 1).any():
             raise BadRecord("track_ids: want numbers from 1")
         if self.extra is not None:
-            _check_plain(self.extra)
+            forms.check_plain(self.extra)
 
     def __len__(self) -> int:
         return len(self.boxes_xyxy)
 
     def columns(self) -> dict[str, Any]:
         """The columns that exist, by name."""
-        return {name: column for name in COLUMNS if (column := getattr(self, name)) is not None}
+        return {name: column for name in forms.COLUMNS if (column := getattr(self, name)) is not None}
 
     def take(self, rows: Rows) -> "Instances":
         """The rows given, in the order given."""
         rows = np.asarray(rows, np.int64)
         if np.array_equal(rows, np.arange(len(self))):
             return self
-        return replace(self, **{name: _take(column, rows) for name, column in self.columns().items()})
+        taken = {name: forms.take(column, rows) for name, column in self.columns().items()}
+        return _checked_before(self.size_hw, taken, self.unplaced)
 
     def digest(self) -> str:
         """The hash of everything in the record: the same rows give the same text, on every machine."""
-        return sha256_of({"size_hw": self.size_hw, "columns": _to_json(self.columns())})
+        return sha256_of({"size_hw": self.size_hw, "columns": forms.to_json(self.columns())})
 
 
 @lru_cache(maxsize=64)
@@ -161,9 +158,19 @@ def concatenate(parts: Sequence[Instances], size_hw: tuple[int, int]) -> Instanc
     parts = [part for part in parts if len(part)]
     if not parts:
         return replace(empty(size_hw), unplaced=unplaced)
-    shared = [name for name in COLUMNS if all(getattr(part, name) is not None for part in parts)]
-    columns = {name: _join([getattr(part, name) for part in parts]) for name in shared}
-    return Instances(size_hw, **columns, unplaced=unplaced)
+    shared = [name for name in forms.COLUMNS if all(getattr(part, name) is not None for part in parts)]
+    joined = {name: forms.join([getattr(part, name) for part in parts]) for name in shared}
+    return Instances(size_hw, **joined, unplaced=unplaced)
+
+
+def _checked_before(size_hw: tuple[int, int], columns: dict[str, Any], unplaced: Unplaced) -> Instances:
+    """Rows of a record are a record: they are not rounded and checked once more."""
+    found = object.__new__(Instances)
+    for name in forms.COLUMNS:
+        found._set(name, columns.get(name))
+    object.__setattr__(found, "size_hw", size_hw)
+    object.__setattr__(found, "unplaced", unplaced)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +209,7 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `drops` travel apart, so that counting them opens no record."""
-        return {"v": RECORD_VERSION, "kept": self.kept, "columns": _to_json(self.columns)}
+        return {"v": RECORD_VERSION, "kept": self.kept, "columns": forms.to_json(self.columns)}
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> "Change":
@@ -210,7 +217,7 @@ class Change:
         if form.get("v") != RECORD_VERSION:
             raise BadRecord(f"record version {form.get('v')!r}: this masklet reads {RECORD_VERSION}")
         kept = form["kept"]
-        return cls(_from_json(form["columns"]), None if kept is None else tuple(kept))
+        return cls(forms.from_json(form["columns"]), None if kept is None else tuple(kept))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,74 +296,4 @@ def from_blob(blob: bytes) -> list[Change]:
         raise BadRecord(f"a stored record cannot be read: {error}") from error
 
 
-def _check_plain(extra: tuple[Mapping[str, Any], ...]) -> None:
-    try:
-        json.dumps([dict(row) for row in extra], allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BadRecord(f"extra: want plain JSON values: {error}") from error
-
-
-def _decimal(name: str, column: Any) -> NDArray[np.float64]:
-    """The numbers of a column to the digits that a record keeps."""
-    digits = geometry.DIGITS if name in ("boxes_xyxy", "points") else 4
-    return np.asarray(np.round(np.asarray(column, np.float64), digits) + 0)  # + 0: no negative zero
-
-
-def _rounded(name: str, column: Any, row_shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read-only float32, rounded so that its decimal form is short and comes back to the same bits."""
-    decimal = _decimal(name, column)
-    if not decimal.size:
-        decimal = decimal.reshape(0, *row_shape)
-    if decimal.ndim != 1 + len(row_shape) or decimal.shape[1:] != row_shape:
-        raise BadRecord(f"{name}: want {row_shape} numbers a row, got an array of shape {decimal.shape}")
-    rounded = decimal.astype(np.float32)
-    rounded.setflags(write=False)
-    return rounded
-
-
-def _take(column: Any, rows: NDArray[np.int64]) -> Any:
-    return tuple(column[row] for row in rows) if isinstance(column, tuple) else column[rows]
-
-
-def _join(columns: Sequence[Any]) -> Any:
-    return sum(columns, ()) if isinstance(columns[0], tuple) else np.concatenate(columns)
-
-
-def _to_json(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns to plain values: NaN is null, a mask is its text, an array is a list."""
-    form: dict[str, Any] = {}
-    for name, column in columns.items():
-        if name in FLOATS:
-            form[name] = _decimal(name, column).tolist()
-            if name == "quality":
-                form[name] = [[None if math.isnan(value) else value for value in row] for row in form[name]]
-        elif name in WHOLE:
-            form[name] = np.asarray(column).tolist()
-        elif name == "masks":
-            form[name] = [None if mask is None else mask.decode("ascii") for mask in column]
-        elif name == "points":
-            form[name] = [None if row is None else _decimal(name, row).tolist() for row in column]
-        else:
-            form[name] = [dict(row) if name == "extra" else row for row in column]
-    return form
-
-
-def _from_json(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values to columns; a column that this version does not know is refused."""
-    unknown = sorted(set(form) - set(COLUMNS))
-    if unknown:
-        raise BadRecord(f"unknown column {unknown[0]!r}")
-    columns: dict[str, Any] = {}
-    for name, values in form.items():
-        if name == "quality":
-            columns[name] = np.array(values, np.float64).reshape(-1, 3)
-        elif name == "masks":
-            columns[name] = tuple(None if text is None else text.encode("ascii") for text in values)
-        elif name == "points":
-            columns[name] = tuple(None if p is None else np.asarray(p, np.float32) for p in values)
-        else:
-            columns[name] = values
-    return columns
-
-
-assert {f.name for f in fields(Instances)} == {"size_hw", "unplaced", *COLUMNS}
+assert {f.name for f in fields(Instances)} == {"size_hw", "unplaced", *forms.COLUMNS}

@@ -7,10 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 FLOORS = [
-    "errors reasons shipped geometry masks yamls ontology records seams",  # the foundation
+    "errors reasons shipped geometry masks cleaning yamls ontology forms records seams",  # the foundation
     "pixels media checkpoints formats detectors segmenters",  # pictures, datasets, models
-    "dedupe select sources store stages config",  # the verbs, and what is remembered of them
-    "work plan ledger export runners engine",  # a run
+    "dedupe select sources database store stages config",  # the verbs, and what is remembered of them
+    "work plan ledger export runners process engine",  # a run
     "evaluate toyworld report progress quiet cli",  # what is made of it, and what people see
 ]
 ROOMS = " ".join(FLOORS).split()

@@ -11,8 +11,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import BadRecord
+from pipeline.forms import COLUMNS
 from pipeline.records import (
-    COLUMNS,
     Change,
     Clip,
     Drop,

@@ -99,7 +99,7 @@ def test_which_of_two_like_devices_it_is_does_not_matter():
         (Select, "VERSION", {}, {"select"}),
         (Segment, "VERSION", {}, {"segment"}),
         (Dedupe, "VERSION", {}, {"dedupe"}),
-        (stages, "RECORD_VERSION", {}, ALL),  # a record of another form is recomputed, never misread
+        (stages.stage, "RECORD_VERSION", {}, ALL),  # a record of another form is recomputed, never misread
     ],
 )
 def test_a_version_makes_answers_stale(monkeypatch, where, name, setup, stale):
@@ -132,7 +132,7 @@ def test_what_a_memory_is_worth(setup, forgets):
 
 def test_what_a_detector_said_in_another_form_is_not_remembered(monkeypatch):
     before = four()[0].scope
-    monkeypatch.setattr(stages, "RECORD_VERSION", stages.RECORD_VERSION + 1)
+    monkeypatch.setattr(stages.stage, "RECORD_VERSION", stages.stage.RECORD_VERSION + 1)
     assert four()[0].scope != before
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import database
 from pipeline import store as store_
 from pipeline.errors import ConfigError, DiskFull
 from pipeline.records import Drop
@@ -391,6 +392,6 @@ def test_files_seen_are_told_by_path_and_written_over(path):
 
 def test_every_table_is_described():
     page = Path(__file__).parents[1] / "docs/architecture.md"
-    tables = {line.split()[5] for line in store_.SCHEMA.splitlines() if line.startswith("CREATE")}
+    tables = {line.split()[5] for line in database.SCHEMA.splitlines() if line.startswith("CREATE")}
     described = page.read_text(encoding="utf-8").partition("## The store")[2].partition("\n## ")[0]
     assert {name for name in tables if f"`{name}`" not in described} == {"meta"}

@@ -12,7 +12,7 @@ import pytest
 from driving import MASKLET, annotations, counting_backends, dataset, here, masklet, save_pictures
 from killing import has_committed
 
-from pipeline import media, store
+from pipeline import database, media
 from pipeline.formats import coco
 from pipeline.report.summary import show_ledger, show_status
 from pipeline.store import Store
@@ -145,7 +145,7 @@ def test_a_full_disk_while_pictures_are_copied(monkeypatch):
 def test_a_full_disk_while_results_are_kept(pictures, monkeypatch):
     save_pictures(pictures, [f"more/{number}.png" for number in range(40)], first=10)
     here(*RUN, "--out", "whole")
-    connect = store._connect
+    connect = database.connect
 
     def small(path):
         db = connect(path)
@@ -154,7 +154,7 @@ def test_a_full_disk_while_results_are_kept(pictures, monkeypatch):
         return db
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_connect", small)
+        patch.setattr(database, "connect", small)
         said = here(*RUN, "run.batch=1")
     assert (said.returncode, said.stdout) == (12, "")
     assert said.stderr == "masklet: run/run.db: the disk is full; make room and run the same command again\n"

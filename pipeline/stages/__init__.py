@@ -1,0 +1,11 @@
+"""The verbs: each takes a batch of clips and answers with one `Change` a clip, in order.
+
+A VERSION is raised when the answer of a stage may change.
+"""
+
+from pipeline.stages.detect import Detect
+from pipeline.stages.plain import Dedupe, Select
+from pipeline.stages.segment import Segment
+from pipeline.stages.stage import Batch, Memory, Stage
+
+__all__ = ["Batch", "Dedupe", "Detect", "Memory", "Segment", "Select", "Stage"]
