@@ -41,12 +41,17 @@ def encode(mask: Bits) -> bytes:
 
 def encode_crop(crop: Bits, corner_xy: tuple[int, int], size_hw: Size) -> bytes:
     """The code of a mask of `size_hw` that is false outside `crop`, whose upper left pixel is at `corner_xy`."""
-    (x0, y0), h = corner_xy, size_hw[0]
-    columns = np.zeros((crop.shape[1], crop.shape[0] + 1), np.bool_)  # a false pixel ends each column
+    columns = np.zeros((crop.shape[1], crop.shape[0] + 1), np.bool_)
     columns[:, :-1] = crop.T
-    column, row = np.divmod(_changes(columns.reshape(-1)), crop.shape[0] + 1)
+    return _encode_columns(columns, corner_xy, size_hw)
+
+
+def _encode_columns(columns: Bits, corner_xy: tuple[int, int], size_hw: Size) -> bytes:
+    """`encode_crop` of a crop that lies column by column, a false pixel behind each column: (w, h + 1) -> bytes."""
+    (x0, y0), h = corner_xy, size_hw[0]
+    column, row = np.divmod(_changes(columns.reshape(-1)), columns.shape[1])
     edges = (column + x0) * h + row + y0  # begin, end, begin, end...
-    if y0 == 0 and crop.shape[0] == h:  # a run that reaches the bottom goes on at the top of the next column
+    if y0 == 0 and columns.shape[1] == h + 1:  # a run that reaches the bottom goes on at the top of the next column
         joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
         edges = np.delete(edges, np.concatenate([joined, joined + 1]))
     return pack(np.diff(np.concatenate([[0], edges, [h * size_hw[1]]])))
@@ -73,8 +78,10 @@ def encode_logits(logits: NDArray[np.float32], size_hw: Size, threshold: float =
     y, down, seen_rows = _interpolation(rows[0], rows[-1], logits.shape[0], size_hw[0])
     x, across, seen_columns = _interpolation(columns[0], columns[-1], logits.shape[1], size_hw[1])
     seen = logits[seen_rows, seen_columns].astype(np.float32, copy=False)
-    crop = (across @ (seen.T @ down.T)).T  # lies in memory column by column, as its code does
-    return encode_crop(crop > threshold, (x, y), size_hw)
+    scaled = across @ (seen.T @ down.T)  # lies column by column, as the code does
+    above = np.zeros((scaled.shape[0], scaled.shape[1] + 1), np.bool_)
+    np.greater(scaled, threshold, out=above[:, :-1])
+    return _encode_columns(above, (x, y), size_hw)
 
 
 def _interpolation(first: int, last: int, size_in: int, size_out: int) -> tuple[int, NDArray[np.float32], slice]:
