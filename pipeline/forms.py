@@ -17,6 +17,7 @@ from pipeline.errors import BadRecord
 FLOATS = {"boxes_xyxy": (4,), "scores": (), "quality": (3,), "presence": ()}
 """Columns of float32 and the shape of one row; coordinates have 3 digits after the point, the others 4."""
 WHOLE = {"track_ids": np.int64, "visible": np.bool_}
+TEXTS = ("names", "score_kind", "prompts", "source")
 TUPLES = ("names", "score_kind", "prompts", "points", "masks", "source", "extra")
 COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
 
@@ -24,9 +25,17 @@ COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
 def check_plain(extra: tuple[Mapping[str, Any], ...]) -> None:
     """Raise `BadRecord` where the store could not keep it."""
     try:
-        json.dumps([dict(row) for row in extra], allow_nan=False)
+        json.dumps([dict(row) for row in extra], allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise BadRecord(f"extra: want plain JSON values: {error}") from error
+
+
+def check_texts(name: str, column: tuple[str, ...]) -> None:
+    """Raise `BadRecord` where a row is no text, or no Unicode (half of a character)."""
+    try:
+        "".join(column).encode()
+    except (TypeError, ValueError) as error:
+        raise BadRecord(f"{name}: want Unicode text in every row: {error}") from error
 
 
 def decimal(name: str, column: Any) -> NDArray[np.float64]:

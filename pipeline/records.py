@@ -7,7 +7,6 @@ record field by field.
 """
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from pipeline import forms, geometry
@@ -123,6 +123,9 @@ class Instances:
             raise BadRecord("points: want finite numbers")
         if self.track_ids is not None and (self.track_ids < 1).any():
             raise BadRecord("track_ids: want numbers from 1")
+        for name in forms.TEXTS:
+            if getattr(self, name) is not None:
+                forms.check_texts(name, getattr(self, name))
         if self.extra is not None:
             forms.check_plain(self.extra)
 
@@ -244,12 +247,12 @@ class Clip:
     def to_text(self) -> str:
         """Where the picture is and what it is, without what was found: JSON for the store."""
         frames = [[frame.index, frame.time_s, list(frame.size_hw)] for frame in self.frames]
-        return json.dumps([self.id, self.name, self.path, frames, self.rewrite])
+        return orjson.dumps([self.id, self.name, self.path, frames, self.rewrite]).decode()
 
     @classmethod
     def from_text(cls, text: str) -> "Clip":
         """The clip again, nothing found."""
-        id_, name, path, frames, rewrite = json.loads(text)
+        id_, name, path, frames, rewrite = orjson.loads(text)
         return cls(id_, name, path, tuple(Frame(i, t, (h, w)) for i, t, (h, w) in frames), rewrite)
 
     def digest(self) -> str:
@@ -278,20 +281,18 @@ def clip_id(content: bytes) -> str:
 
 def sha256_of(value: Any) -> str:
     """The hash of plain JSON values, independent of the order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def to_blob(changes: Sequence[Change]) -> bytes:
     """One change a frame to bytes for the store."""
-    text = json.dumps([c.to_json() for c in changes], separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
+    return zlib.compress(orjson.dumps([change.to_json() for change in changes]), 1)
 
 
 def from_blob(blob: bytes) -> list[Change]:
     """The changes again; raises `BadRecord` for a form that is not ours."""
     try:
-        return [Change.from_json(form) for form in json.loads(zlib.decompress(blob))]
+        return [Change.from_json(form) for form in orjson.loads(zlib.decompress(blob))]
     except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadRecord(f"a stored record cannot be read: {error}") from error
 

@@ -50,7 +50,7 @@ def through_the_store(*changes):
 
 # any record at all
 
-texts = st.text(st.characters(), max_size=6)  # all of Unicode, lone surrogates included: a file may be called so
+texts = st.text(st.characters(codec="utf-8"), max_size=6)  # all of Unicode
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -120,6 +120,9 @@ def records(draw, size_hw=(100_000, 100_000), min_rows=0):
         ({"boxes_xyxy": (1, 1, 5, 5)}, r"got an array of shape \(4,\)"),  # a box, but no list of boxes
         ({"names": ()}, "names: want 1 rows, as boxes_xyxy has, got 0"),
         ({"names": ("dog", "cat")}, "names: want 1 rows, as boxes_xyxy has, got 2"),
+        ({"names": ("\ud800",)}, "names: want Unicode text in every row"),  # half of a character
+        ({"prompts": (None,)}, "prompts: want Unicode text in every row"),
+        ({"extra": ({"said": "\ud800"},)}, "extra: want plain JSON values"),
         ({"scores": [0.5, 0.5]}, "scores: want 1 rows, as boxes_xyxy has, got 2"),
         ({"scores": 0.5}, r"scores: want \(\) numbers a row, got an array of shape \(\)"),  # a number, no column
         ({"scores": [1.001]}, "scores: want numbers from 0 to 1"),
@@ -329,7 +332,7 @@ DIGEST = "fe16c36a1da0d4bb18dc26c4f6c810235af352b11505cef48fd53736d188f387"
 
 
 @given(records())
-@example(instances(scores=[0.30000001], quality=[(NAN, NAN, NAN)], names=("\ud800 \0 é",)))
+@example(instances(scores=[0.30000001], quality=[(NAN, NAN, NAN)], names=("\U0001f436 \0 é",)))
 def test_a_record_comes_back_from_the_store_to_the_bit(found):
     (change,) = through_the_store(Change.of(found))
     back = change.applied_to(empty(found.size_hw))

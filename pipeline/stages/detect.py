@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import orjson
+
 from pipeline.detectors import Detector, DetectorOptions
 from pipeline.errors import blame
 from pipeline.media import Picture
@@ -104,11 +106,11 @@ def _said_of(found: Instances, prompts: Sequence[str]) -> bytes:
     """What a detector said of some prompts, for the memory."""
     mine = found.take([row for row, prompt in enumerate(found.prompts or ()) if prompt in prompts])
     unplaced = [[prompt, words] for prompt, words in found.unplaced if prompt in prompts]
-    return zlib.compress(json.dumps([Change.of(mine).to_json(), unplaced]).encode(), 1)
+    return zlib.compress(orjson.dumps([Change.of(mine).to_json(), unplaced]), 1)
 
 
 def _recalled(said: bytes, size_hw: tuple[int, int]) -> Instances:
     """What a detector said, from the memory."""
-    form, unplaced = json.loads(zlib.decompress(said))
+    form, unplaced = orjson.loads(zlib.decompress(said))
     rows = Change.from_json(form).applied_to(empty(size_hw))
     return replace(rows, unplaced=tuple((prompt, words) for prompt, words in unplaced))

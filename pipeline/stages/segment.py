@@ -1,14 +1,14 @@
 """Segment: ask a segmenter for the masks that rows lack, remember each, and let go of rows whose mask is empty."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
 
-from pipeline import geometry, masks
+from pipeline import forms, geometry, masks
 from pipeline.errors import blame
 from pipeline.media import Picture
 from pipeline.records import Change, Clip, Drop, Instances, sha256_of
@@ -86,13 +86,10 @@ def _prompts_of_rows(found: Instances) -> dict[int, str]:
 def _said_of_rows(answer: Instances) -> list[bytes]:
     """What the segmenter said of each row, for the memory."""
     codes = answer.masks or (None,) * len(answer)
-    quality = np.full((len(answer), 3), np.nan) if answer.quality is None else answer.quality.astype(np.float64)
-    return [
-        json.dumps(
-            [code.decode("ascii") if code else None, [None if np.isnan(v) else round(float(v), 4) for v in own[:2]]]
-        ).encode()
-        for code, own in zip(codes, quality, strict=True)
-    ]
+    unknown = np.full((len(answer), 3), np.nan)
+    quality = forms.to_json({"quality": unknown if answer.quality is None else answer.quality})["quality"]
+    said = ([code.decode("ascii") if code else None, own[:2]] for code, own in zip(codes, quality, strict=True))
+    return [orjson.dumps(row) for row in said]
 
 
 def _with_masks(clip: Clip, parts: Mapping[int, str], memory: Memory) -> Change:
@@ -101,7 +98,7 @@ def _with_masks(clip: Clip, parts: Mapping[int, str], memory: Memory) -> Change:
     codes = list(found.masks or (None,) * len(found))
     quality = np.full((len(found), 3), np.nan) if found.quality is None else found.quality.astype(np.float64)
     for row, part in parts.items():
-        text, own = json.loads(memory.get(clip, part) or b"[null, [null, null]]")
+        text, own = orjson.loads(memory.get(clip, part) or b"[null, [null, null]]")
         codes[row] = text.encode("ascii") if text else None
         quality[row, :2] = [np.nan if v is None else v for v in own]
     tight = masks.boxes([code or masks.NOTHING for code in codes], found.size_hw)
