@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from pipeline import geometry
@@ -23,9 +24,11 @@ COLUMNS = (*FLOATS, *WHOLE, *TUPLES)
 
 
 def check_plain(extra: tuple[Mapping[str, Any], ...]) -> None:
-    """Raise `BadRecord` where the store could not keep it."""
+    """Raise `BadRecord` where the store could not keep it: JSON has no NaN, orjson no number of more than 64 bits."""
+    rows = [dict(row) for row in extra]
     try:
-        json.dumps([dict(row) for row in extra], allow_nan=False, ensure_ascii=False).encode()
+        json.dumps(rows, allow_nan=False)
+        orjson.dumps(rows)
     except (TypeError, ValueError) as error:
         raise BadRecord(f"extra: want plain JSON values: {error}") from error
 

@@ -199,7 +199,7 @@ def _extra(item: dict[str, Any]) -> dict[str, Any]:
     attributes = item.get("attributes")
     extra = {"source": "coco"} | (attributes if isinstance(attributes, dict) else {}) | {"annotation": item["id"]}
     if not foreign.is_plain(extra):
-        raise BadRecord("attributes have a number that JSON has not, or too many levels", "remove them")
+        raise BadRecord("attributes have a number or a text that cannot be kept, or too many levels", "remove them")
     if item.get("iscrowd") == 1:
         extra["iscrowd"] = 1
     extra["source"] = str(extra["source"])

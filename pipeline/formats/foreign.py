@@ -54,12 +54,14 @@ def size_hw(item: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def is_plain(value: Any, levels: int = MAX_LEVELS) -> bool:
-    """Whether a parsed JSON value can be written again: no NaN, no infinity, not nested without end."""
+    """Whether a parsed JSON value can be kept: no NaN, no half character, 64 bits, not nested without end."""
     if isinstance(value, dict):
-        value = list(value.values())
+        return all(map(_is_unicode, value)) and is_plain(list(value.values()), levels)
     if isinstance(value, list):
         return levels > 0 and all(is_plain(inner, levels - 1) for inner in value)
-    return not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, str):
+        return _is_unicode(value)
+    return -(2**63) <= value < 2**64 if isinstance(value, int) else value is None or math.isfinite(value)
 
 
 def numbers(value: Any) -> NDArray[np.float64]:

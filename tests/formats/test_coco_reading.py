@@ -156,7 +156,9 @@ BAD = [
     ({"score": 1.5}, "score is 1.5"),
     ({"score": "high"}, "no list of finite numbers"),
     ({"score": NAN}, "no list of finite numbers"),
-    ({"attributes": {"depth": NAN}}, "a number that JSON has not"),
+    ({"attributes": {"depth": NAN}}, "a number or a text that cannot be kept"),
+    ({"attributes": {"depth": 2**64}}, "a number or a text that cannot be kept"),
+    ({"attributes": {"who": "\ud800"}}, "a number or a text that cannot be kept"),
     ({"attributes": DEEP}, "too many levels"),  # as many as the parser takes
 ]
 
