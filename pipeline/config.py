@@ -119,19 +119,22 @@ def load(name: str | Path | None, overrides: Sequence[str] = ()) -> Config:
 
 
 def overridden(document: yamls.Document, overrides: Sequence[str]) -> yamls.Document:
-    """The document with `a.b=value` applied, values read as YAML."""
+    """The document with `a.b=value` applied, values read as YAML; another backend drops the options of the file's."""
     if not isinstance(document.data, dict):
         raise ConfigError(
             f"{document.where}: want sections ({', '.join(SECTIONS)}), got {type(document.data).__name__}"
         )
     lines: dict[yamls.Place, int | str] = dict(document.lines)
-    for text in overrides:
+    for text in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".backend")):
         dotted, _, value = text.partition("=")
         place = tuple(dotted.split("."))
         inside = document.data
         for part in place[:-1]:
             inside = _below(inside, part, text)
-        inside[place[-1]] = yamls.parse(value, text).data if value else ""
+        given = yamls.parse(value, text).data if value else ""
+        if place[-1] == "backend" and inside.get("backend") != given:
+            inside.clear()
+        inside[place[-1]] = given
         lines[place] = text
     return yamls.Document(document.where, document.data, lines)
 

@@ -326,3 +326,11 @@ def test_where_it_runs(monkeypatch, device, there, name, in_flight):
 def test_formats_are_known():
     with pytest.raises(ValueError, match="no format 'yolo'"):
         Export(formats=("coco", "yolo"))
+
+
+def test_another_backend_begins_with_none_of_the_files_options():
+    document = yamls.parse("detect: {backend: boxes, path: truth.json, jitter: 0.1}", "a.yaml")
+    words = ["detect.objects=3", "detect.backend=fake"]  # in whatever order they are typed
+    assert overridden(document, words).data == {"detect": {"backend": "fake", "objects": 3}}
+    same = yamls.parse("detect: {backend: boxes, path: truth.json}", "a.yaml")
+    assert overridden(same, ["detect.backend=boxes"]).data == {"detect": {"backend": "boxes", "path": "truth.json"}}

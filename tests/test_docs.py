@@ -1,0 +1,53 @@
+"""What the documents tell people to write and to type works."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline import cli
+from pipeline.config import load
+from pipeline.ontology import Ontology
+
+HOME = Path(__file__).parents[1]
+README, BACKENDS = HOME / "README.md", HOME / "docs/add-a-backend.md"
+
+
+def blocks(document, language):
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def typed(*words):
+    result = CliRunner().invoke(cli.main, words)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def test_the_backend_of_the_page_runs_as_the_page_says(monkeypatch):
+    (code,) = blocks(BACKENDS, "python")
+    Path("blobs.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(".")
+    typed("demo", "--pictures", "2")
+    command = re.search(r"^masklet (run demo .*)$", BACKENDS.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert "pictures  2 of 2 files" in typed(*command.split(), "--out", "blobs").stdout
+
+
+def test_the_ontology_of_the_readme():
+    (text,) = blocks(README, "yaml")
+    Path("toys.yaml").write_text(text, encoding="utf-8")
+    toys = Ontology.parse("toys.yaml")
+    assert toys.names == ("dog", "cat", "goalkeeper")
+    assert toys.numbers() == {"dog": 1, "cat": 2, "goalkeeper": 7, "ball": 3}
+
+
+@pytest.mark.parametrize("document", [README, BACKENDS, HOME / "docs/architecture.md", HOME / "benchmarks/README.md"])
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_that_ships_is_sound_and_says_how_to_run_it(path):
+    load(path)
+    assert re.search(r"^#   masklet ", path.read_text(encoding="utf-8"), re.MULTILINE)
