@@ -125,7 +125,7 @@ def settle(threads: int, keep_pages: bool) -> None:
     """Set what is set once a process: OpenCV's threads, and an allocator that keeps its pages.
 
     Arrays of a megabyte come and go with every object. By default glibc gives each back to the system and takes it
-    again, page fault by page fault: a third of the time of turning masks into codes.
+    again, page fault by page fault: up to a quarter of a picture's CPU time (benchmarks/cpu_a_picture.py).
     """
     import cv2
 
