@@ -84,7 +84,7 @@ def run(
         write_whole(out / "config.yaml", about)
         done = this.settle(found, this.work(found.clips))
         this.export(done)
-        write_whole(out / "summary.json", json.dumps(this.summary.to_json(), indent=1, ensure_ascii=False) + "\n")
+        _write_summary(out, this.summary.to_json())
         return this.summary
 
 
@@ -197,11 +197,11 @@ class _Run:
             if name in before and up_to_date(self.config, name, place, done):
                 self.summary.datasets[name] = before[name]
                 continue
-            self.watch.begin(f"writing {name}", len(done))
+            self.watch.begin(f"writing {name}", 2 * len(done))  # once written, once read back
             self.summary.datasets[name] = asdict(export(self.config, name, place, done, self.store, self.tick))
 
     def tick(self) -> None:
-        """A picture is written; raises `Interrupted` if somebody asked to stop."""
+        """A picture is written, or read back; raises `Interrupted` if somebody asked to stop."""
         if self.stopped.signal:
             raise Interrupted("stopped while writing; run the same command again to go on", self.stopped.signal)
         self.watch.step(1)
@@ -229,7 +229,7 @@ def export_again(config: Config, out: Path, name: str) -> dict[str, Any]:
         exported = asdict(export(config, name, out / "dataset" / name, done, store))
         summary = read_summary(out)
         summary.setdefault("datasets", {})[name] = exported
-        write_whole(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        _write_summary(out, summary)
         return exported
 
 
@@ -239,6 +239,10 @@ def read_summary(out: Path) -> dict[str, Any]:
         return dict(json.loads((out / "summary.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
+
+
+def _write_summary(out: Path, summary: Mapping[str, Any]) -> None:
+    write_whole(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
 def made_with(config: Config) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Entry:
     @property
     def why(self) -> str:
         """The reason in words."""
-        return in_words(self.reason) + (f" ({self.detail})" if self.detail else "")
+        return in_words(self.reason, self.detail)
 
 
 def entries(store: Store) -> Iterator[Entry]:

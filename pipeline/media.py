@@ -156,10 +156,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Rgb:
     with _blamed():
         image = _open(content, max_pixels)
         size_hw = pixels.size_hw(image, content)
-        rgb = pixels.decoded(image, content)
-    if rgb.shape[:2] != size_hw:
-        raise BadMedia("cut_or_damaged", f"the header says {size_hw}, the pixels are {rgb.shape[:2]} (h, w)")
-    return rgb
+        return _sized(pixels.decoded(image, content), size_hw)
 
 
 def _known(content: bytes, size_hw: tuple[int, int]) -> Rgb:
@@ -167,7 +164,11 @@ def _known(content: bytes, size_hw: tuple[int, int]) -> Rgb:
     if not content.startswith(JPEG):
         return decode(content)
     with _blamed():
-        rgb = pixels.from_jpeg(content)
+        return _sized(pixels.from_jpeg(content), size_hw)
+
+
+def _sized(rgb: Rgb, size_hw: tuple[int, int]) -> Rgb:
+    """The pixels themselves, if they are as many as the header said; raises `BadMedia`."""
     if rgb.shape[:2] != size_hw:
         raise BadMedia("cut_or_damaged", f"the header says {size_hw}, the pixels are {rgb.shape[:2]} (h, w)")
     return rgb

@@ -39,12 +39,14 @@ def survey(source: Source, store: Store, out: Path | None = None, limit: int | N
         what = seen[file.path]
         if what.reason:
             aside.append(Aside(file.name, "choose", what.reason, what.detail))
-        elif unfit := _unfit_name(sources.clip(file, what)):
+            continue
+        clip = sources.clip(file, what)
+        if unfit := _unfit_name(clip):
             aside.append(Aside(file.name, "choose", "bad_name", unfit))
-        elif what.content in clips:
-            aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[what.content].name}"))
+        elif clip.id in clips:
+            aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[clip.id].name}"))
         elif limit is None or len(clips) < limit:
-            clips[what.content] = sources.clip(file, what)
+            clips[clip.id] = clip
     return Survey(list(clips.values()), aside)
 
 
@@ -66,18 +68,13 @@ def _seen(files: Sequence[File], source: Source, store: Store) -> dict[str, Seen
         stamp, form = known.get(file.path, ("", []))
         if stamp == stamps[file.path]:
             seen[file.path] = Seen.from_json(form)
-    rows = []
-    for file, what in sources.look([file for file in files if file.path not in seen], source.max_pixels):
-        seen[file.path] = what
-        if what.lasting:
-            rows.append((file.path, stamps[file.path], what.to_json()))
-        if len(rows) >= COMMIT_EVERY:
-            with store.writing():
-                store.remember_files(rows)
-            rows = []
-    if rows:
+    unknown = [file for file in files if file.path not in seen]
+    for begin in range(0, len(unknown), COMMIT_EVERY):
+        some = unknown[begin : begin + COMMIT_EVERY]
+        looked = {file.path: what for file, what in sources.look(some, source.max_pixels)}
+        seen.update(looked)
         with store.writing():
-            store.remember_files(rows)
+            store.remember_files((path, stamps[path], what.to_json()) for path, what in looked.items() if what.lasting)
     return seen
 
 

@@ -40,10 +40,10 @@ NOTES = {
 }
 
 
-def in_words(reason: str) -> str:
-    """The sentence of a reason.
+def in_words(reason: str, detail: str = "") -> str:
+    """The sentence of a reason, and what is known of the case.
 
     >>> in_words("empty_file")
     'the file has no bytes'
     """
-    return {**PICTURES, **OBJECTS, **NOTES}[reason]
+    return {**PICTURES, **OBJECTS, **NOTES}[reason] + (f" ({detail})" if detail else "")

@@ -31,8 +31,9 @@ def evaluate_run(config: Config, store: Store, truth: Path, max_detections: int 
     lost = 0
     for text, keys in store.pictures().values():
         clip = Clip.from_text(text)
-        detected[clip.name] = replayed(clip, keys[:1], store).found[0]
-        final[clip.name] = replayed(clip, keys, store).found[0]
+        clip = replayed(clip, keys[:1], store)
+        detected[clip.name] = clip.found[0]
+        final[clip.name] = replayed(clip, keys[1:], store).found[0]
         lost += sum(drop.reason == "empty_mask" for key in keys for drop in store.drops(key))
     classes = config.ontology.names
     scores = {

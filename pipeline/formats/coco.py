@@ -48,7 +48,7 @@ def _with_pictures(clips: Iterable[Clip], images: Path, hard_link: bool) -> Iter
         try:
             media.export_picture(clip, images / name, hard_link)
         except BadMedia as error:
-            raise BadMedia(error.reason, f"{clip.name}: {in_words(error.reason)} ({error.detail})") from error
+            raise BadMedia(error.reason, f"{clip.name}: {in_words(error.reason, error.detail)}") from error
         yield name, clip
 
 

@@ -106,7 +106,7 @@ def show_status(out: Path, store: Store, summary: Mapping[str, Any], as_json: bo
         return json.dumps(said)
     rows = [("pictures", str(said["pictures"])), ("results in the store", _in_line(store.counts()))]
     rows += [("dataset", f"{name}: {objects} objects") for name, objects in datasets.items()]
-    rows += [(a.name, in_words(a.reason) + (f" ({a.detail})" if a.detail else "")) for a in aside]
+    rows += [(a.name, in_words(a.reason, a.detail)) for a in aside]
     return table(str(out), rows)
 
 

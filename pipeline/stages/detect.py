@@ -15,11 +15,11 @@ from pipeline.media import Picture
 from pipeline.ontology import Ontology
 from pipeline.records import Change, Clip, Drop, Instances, concatenate, empty
 from pipeline.seams import Device
-from pipeline.stages.stage import Batch, Memory, Stage, scope_of
+from pipeline.stages.stage import Batch, Memory, ModelStage
 
 
 @dataclass
-class Detect(Stage):
+class Detect(ModelStage):
     """Boxes for the ontology's prompts."""
 
     options: DetectorOptions
@@ -28,15 +28,8 @@ class Detect(Stage):
     name = "detect"
     VERSION = 1
 
-    def __post_init__(self) -> None:
-        self.looks = self.options.looks
-
     def identity(self) -> dict[str, Any]:
         return {"scope": self.scope, "meaning": self.ontology.meaning()}
-
-    @cached_property
-    def scope(self) -> str:
-        return scope_of(self, self.options, self.device)
 
     @cached_property
     def questions(self) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from pipeline.media import Picture
 from pipeline.records import Change, Clip, Drop, Instances, sha256_of
 from pipeline.seams import Device
 from pipeline.segmenters import Segmenter, SegmenterOptions
-from pipeline.stages.stage import Batch, Memory, Stage, scope_of
+from pipeline.stages.stage import Batch, Memory, ModelStage
 
 
 @dataclass
-class Segment(Stage):
+class Segment(ModelStage):
     """Masks for the rows that have none, remembered row by row."""
 
     options: SegmenterOptions
@@ -26,15 +25,8 @@ class Segment(Stage):
     name = "segment"
     VERSION = 1
 
-    def __post_init__(self) -> None:
-        self.looks = self.options.looks
-
     def identity(self) -> dict[str, Any]:
         return {"scope": self.scope}
-
-    @cached_property
-    def scope(self) -> str:
-        return scope_of(self, self.options, self.device)
 
     def open(self) -> Segmenter:
         return self.options.open(self.device)

@@ -87,8 +87,18 @@ class Stage:
         raise NotImplementedError
 
 
-def scope_of(stage: Stage, options: Options, device: Device) -> str:
-    """The hash of a model and all that its answers depend on besides the clip."""
-    pixels = media.VERSION if options.looks else 0
-    made_by = [stage.name, stage.VERSION, options.kind(), options.fingerprint(device), pixels]
-    return sha256_of([RECORD_VERSION, *made_by])
+class ModelStage(Stage):
+    """A stage with a backend: a dataclass with at least these fields."""
+
+    options: Options
+    device: Device
+
+    def __post_init__(self) -> None:
+        self.looks = self.options.looks
+
+    @cached_property
+    def scope(self) -> str:
+        """The hash of the model and all that its answers depend on besides the clip."""
+        pixels = media.VERSION if self.looks else 0
+        made_by = [self.name, self.VERSION, self.options.kind(), self.options.fingerprint(self.device), pixels]
+        return sha256_of([RECORD_VERSION, *made_by])
