@@ -102,6 +102,11 @@ class Config:
             Dedupe(self.dedupe),
         ]
 
+    def fetch(self) -> None:
+        """Get the models that are not on this machine yet; raises `ModelMissing`."""
+        for options in (self.detect, self.segment):
+            options.fetch()
+
     def to_yaml(self, made_with: Mapping[str, Any]) -> str:
         """The whole configuration as run, which `load` reads again."""
         sections = {name: getattr(self, name).model_dump(mode="json") for name in SECTIONS if name != "ontology"}
@@ -166,6 +171,8 @@ def from_document(document: yamls.Document) -> Config:
         "export": _section(Export, document, "export", problems),
         "run": _section(Run, document, "run", problems),
     }
+    if isinstance(detect, DetectorOptions) and ontology is not None:
+        problems += [f"{document.at(('detect',))}: detect: {line}" for line in detect.refused(ontology.prompts())]
     if problems:
         raise ConfigError(problems)
     return Config(**parts, backends={"detect": detector, "segment": segmenter})

@@ -79,6 +79,7 @@ def run(
     others = [other / "run.db" for other in reuse]
     with alone_in(out), stoppable() as stopped, Store(out / "run.db", others) as store:
         this = _Run(config, out, store, config.stages(), watch or Nobody(), stopped)
+        config.fetch()
         about = config.to_yaml(made_with(config))  # raises where weights are missing
         found = survey(config.source, store, out, limit)
         write_whole(out / "config.yaml", about)

@@ -22,6 +22,11 @@ class Device:
     name: str = "cpu"
     threads: int = 1
 
+    @property
+    def kind(self) -> str:
+        """'cpu' or 'cuda': answers are the same bits on one kind of device."""
+        return self.name.partition(":")[0]
+
 
 class Options(BaseModel):
     """What a user may set on a backend."""
@@ -44,6 +49,9 @@ class Options(BaseModel):
         Never a path: a file is named by its hash. Raises `ModelMissing` where a file of weights is not there.
         """
         return self.model_dump(mode="json")
+
+    def fetch(self) -> None:
+        """Get what is not on this machine yet; called before a run, never by a plan. Raises `ModelMissing`."""
 
     def provenance(self) -> dict[str, Any]:
         """What the run's config.yaml says of the model: file, sha256, licence."""

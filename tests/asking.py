@@ -27,7 +27,9 @@ def asked() -> list[tuple[Any, ...]]:
 class Independent(DetectorOptions):
     """Two boxes a prompt, those of the fake, the surest first: prompts stand mixed, as a model answers."""
 
-    independent_classes: ClassVar[bool] = True
+    @property
+    def independent_classes(self) -> bool:
+        return True
 
     weights: str = "1111"
     floor: float = 0.1
@@ -43,7 +45,9 @@ class Independent(DetectorOptions):
 class Joint(Independent):
     """A detector of which an answer depends on all that is asked in the same call: here the scores do."""
 
-    independent_classes: ClassVar[bool] = False
+    @property
+    def independent_classes(self) -> bool:
+        return False
 
 
 class ClosedSet(Independent):

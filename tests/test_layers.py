@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 FLOORS = [
     "errors reasons shipped geometry masks cleaning yamls ontology forms records seams",  # the foundation
-    "pixels media checkpoints formats detectors segmenters",  # pictures, datasets, models
+    "pixels media checkpoints pretrained sam2_image formats detectors segmenters",  # pictures, datasets, models
     "dedupe select sources database store stages config",  # the verbs, and what is remembered of them
     "work plan ledger export runners process engine",  # a run
     "evaluate toyworld report progress quiet cli",  # what is made of it, and what people see
@@ -18,7 +18,18 @@ ROOMS = " ".join(FLOORS).split()
 
 HEAVY = {
     *("torch", "transformers", "onnxruntime", "supervision", "datasets"),
-    *("cv2", "PIL", "av", "pycocotools", "scipy", "matplotlib", "pandas"),
+    *(
+        "cv2",
+        "PIL",
+        "av",
+        "pycocotools",
+        "scipy",
+        "matplotlib",
+        "pandas",
+        "ultralytics",
+        "huggingface_hub",
+        "tokenizers",
+    ),
 }
 """Imported inside functions, where they are used: `masklet --help` and a plan load none of them."""
 

@@ -1,11 +1,14 @@
 """Words and pictures to boxes: the seam, and the table of backends."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
 
+from pydantic import BeforeValidator, PlainSerializer
+
+from pipeline.errors import MaskletError
 from pipeline.media import Picture
 from pipeline.records import Instances
-from pipeline.seams import Device, Options
+from pipeline.seams import Device, Options, lookup
 
 DETECTORS = {
     "boxes": "pipeline.detectors.boxes:Boxes",
@@ -28,13 +31,19 @@ class Detector(Protocol):
 
 
 class DetectorOptions(Options):
-    """A detector's options.
+    """A detector's options."""
 
-    `independent_classes`: what is found of one prompt does not depend on which others are asked in the same call, so it
-    is remembered prompt by prompt.
-    """
+    @property
+    def independent_classes(self) -> bool:
+        """Whether what is found of one prompt does not depend on which others are asked in the same call.
 
-    independent_classes: ClassVar[bool] = False
+        Then it is remembered prompt by prompt.
+        """
+        return False
+
+    def refused(self, prompts: Sequence[str]) -> list[str]:
+        """Why some prompts cannot be asked, a line each; nothing where all can."""
+        return []
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """The prompts that a closed-set model knows, all answered by one call; None where any words can be asked."""
@@ -43,3 +52,23 @@ class DetectorOptions(Options):
     def open(self, device: Device) -> Detector:
         """Load what is heavy."""
         raise NotImplementedError
+
+
+def _inner(given: Any) -> Any:
+    """The options that `{backend: yolox, model: ...}` means, inside another detector's; raises `ValueError`."""
+    if not isinstance(given, Mapping):
+        return given
+    values = dict(given)
+    try:
+        model = lookup(str(values.pop("backend", "")), DETECTORS, "detector")
+    except MaskletError as error:
+        raise ValueError(str(error)) from error
+    return model(**values)
+
+
+InnerDetector = Annotated[
+    DetectorOptions,
+    BeforeValidator(_inner),
+    PlainSerializer(lambda options: {"backend": options.kind(), **options.model_dump(mode="json")}),
+]
+"""An option of a detector that is another detector: its section of a config, `backend` and all."""

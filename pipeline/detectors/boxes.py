@@ -33,7 +33,10 @@ class Boxes(DetectorOptions):
     `keep_masks` brings masks along; otherwise a segmenter makes them anew.
     """
 
-    independent_classes: ClassVar[bool] = True
+    @property
+    def independent_classes(self) -> bool:
+        return True
+
     looks: ClassVar[bool] = False
     by_name: ClassVar[bool] = True
 

@@ -16,7 +16,10 @@ from pipeline.seams import Device
 class Fake(DetectorOptions):
     """`objects` boxes for each prompt, the same in every picture of a size."""
 
-    independent_classes: ClassVar[bool] = True
+    @property
+    def independent_classes(self) -> bool:
+        return True
+
     looks: ClassVar[bool] = False
 
     objects: int = Field(default=1, ge=0, le=1000)

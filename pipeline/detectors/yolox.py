@@ -6,7 +6,7 @@ yolox/data/data_augment.py, `demo_postprocess` and `postprocess` in yolox/utils/
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,9 @@ class Yolox(DetectorOptions):
     two numbers are those of YOLOX's own evaluation (`test_conf` and `nmsthre` in yolox/exp/yolox_base.py).
     """
 
-    independent_classes: ClassVar[bool] = True
+    @property
+    def independent_classes(self) -> bool:
+        return True
 
     model: str = Field(min_length=1)
     floor: float = Field(default=0.01, ge=0, le=1)

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from pipeline.detectors import DETECTORS, DetectorOptions
 from pipeline.media import Picture
@@ -21,7 +21,9 @@ LOG = "handed.jsonl"
 class Detector(DetectorOptions):
     """A detector that is counted. `knows` makes it a closed-set one; `sleep_s` is spent on each picture."""
 
-    independent_classes: ClassVar[bool] = True
+    @property
+    def independent_classes(self) -> bool:
+        return True
 
     inner: Mapping[str, Any] = {"backend": "fake"}
     log: str = LOG
@@ -42,7 +44,9 @@ class Detector(DetectorOptions):
 class AllAtOnce(Detector):
     """A detector of which an answer depends on all that is asked in the same call."""
 
-    independent_classes: ClassVar[bool] = False
+    @property
+    def independent_classes(self) -> bool:
+        return False
 
 
 class Segmenter(SegmenterOptions):
