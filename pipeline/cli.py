@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.store import Store
 
+DEFAULT_CONFIG = "florence2_sam2"
+"""What a run is, where no config is named."""
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -63,12 +66,14 @@ def main() -> None:
 def _about_the_run(command: Any) -> Any:
     """The arguments that say what a run is."""
     for option in (
-        click.argument("words", nargs=-1, metavar="[CONFIG] [KEY=VALUE]..."),
-        click.option("--source", metavar="PATH", help="Folder of pictures, one picture, or a .txt list."),
+        click.argument("words", nargs=-1, metavar="[CONFIG] [SOURCE] [KEY=VALUE]..."),
+        click.option(
+            "--source", metavar="PATH", help="The source, said otherwise: a folder of pictures, one, or a list."
+        ),
         click.option(
             "--ontology", metavar="FILE|WORDS", help="A YAML file, a name that masklet carries, or 'dog, cat'."
         ),
-        click.option("--out", metavar="DIR", help="Where the run lives. [outputs/NAME-OF-CONFIG]"),
+        click.option("--out", metavar="DIR", help="Where the run lives. [outputs/NAME-OF-CONFIG, else -OF-SOURCE]"),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pictures."),
         click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout."),
     ):
@@ -82,16 +87,27 @@ def _asked_for(
     """The configuration that a command line means, and the run's folder."""
     from pipeline.config import load
 
-    names = [word for word in words if "=" not in word]
     overrides = [word for word in words if "=" in word]
-    if len(names) != 1:
-        raise click.UsageError("name one config, as in: masklet run configs/photos_yolox.yaml --source photos/")
-    if source is not None:
-        overrides.append(f"source.path={json.dumps(source)}")
+    names = [word for word in words if "=" not in word]
+    configs = [name for name in names if not _is_source(name)]
+    places = [name for name in names if _is_source(name)] + ([source] if source is not None else [])
+    if len(configs) > 1 or len(places) > 1 or not (configs or places):
+        raise click.UsageError("name a source, a config or both, as in: masklet run photos/ --ontology 'dog, cat'")
+    overrides += [f"source.path={json.dumps(place)}" for place in places]
     if ontology is not None:
         overrides.append(f"ontology={json.dumps(ontology)}")
-    config = load(names[0], overrides)
-    return config, Path(out) if out else Path("outputs") / Path(names[0]).stem
+    config = load(configs[0] if configs else DEFAULT_CONFIG, overrides)
+    return config, Path(out) if out else Path("outputs") / Path([*configs, *places][0]).absolute().stem
+
+
+def _is_source(name: str) -> bool:
+    """Whether a word on the command line is a place of pictures: it is there, and no config has its name."""
+    from pipeline.shipped import candidates
+
+    suffixes = (".yaml", ".yml")
+    if name.endswith(suffixes) or not Path(name).exists():
+        return False
+    return name.endswith("/") or not any(file.suffix in suffixes for file in candidates(name, "configs", suffixes))
 
 
 @main.command()

@@ -102,11 +102,9 @@ def torch_device(device: Device) -> Any:
     import torch
 
     if device.kind == "cuda" and not torch.cuda.is_available():
-        raise ModelMissing(
-            f"{device.name}: torch {torch.__version__} sees no CUDA; say run.device=cpu or mend the driver"
-        )
+        raise ModelMissing(f"{device.name}: torch {torch.__version__} sees no CUDA device; say run.device=cpu")
     if device.kind == "cuda" and int(device.name.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise ModelMissing(f"{device.name}: this machine has {torch.cuda.device_count()} CUDA devices, from cuda:0")
+        raise ModelMissing(f"{device.name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0")
     if device.kind == "cpu":
         torch.set_num_threads(device.threads)
         torch.set_float32_matmul_precision("medium" if _medium_is_exact() else "highest")

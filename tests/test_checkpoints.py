@@ -1,11 +1,12 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from pipeline import checkpoints, shipped
-from pipeline.checkpoints import sha256_of_file, weights_file
+from pipeline.checkpoints import sha256_of_file, sha256_of_folder, weights_file
 from pipeline.errors import ModelMissing
 
 
@@ -91,3 +92,155 @@ def test_a_file_put_in_its_place_is_another(tmp_path):
     os.utime(other, ns=(now.st_atime_ns, now.st_mtime_ns))  # same size, same time, another inode
     other.replace(file)
     assert sha256_of_file(file) != first
+
+
+def test_a_large_file_is_read_once_for_all_processes(tmp_path, monkeypatch):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(bytes(2**20))
+    long_ago = file.stat().st_mtime_ns - 10**10
+    os.utime(file, ns=(long_ago, long_ago))
+    first = sha256_of_file(file)
+    checkpoints._hashed.cache_clear()  # another process
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    assert sha256_of_file(file) == first
+
+
+@pytest.mark.parametrize(
+    ("age_s", "content", "noted"),
+    [
+        (10, bytes(2**20), 1),  # large and settled
+        (0, bytes(2**20), 0),  # written a moment ago: it may change within the same tick
+        (10, b"small", 0),  # quicker to read than to remember
+    ],
+)
+def test_what_is_noted(tmp_path, monkeypatch, age_s, content, noted):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(content)
+    then = file.stat().st_mtime_ns - age_s * 10**9
+    os.utime(file, ns=(then, then))
+    sha256_of_file(file)
+    assert len(list((tmp_path / "cache").rglob("*"))) == 2 * noted + noted
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[1]", '["other", 1, 2, 3, "' + "0" * 64 + '"]', '["x", 1, 2, 3, 4]'])
+def test_a_damaged_note_is_not_believed(tmp_path, note):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"abc")
+    place = checkpoints._notes() / hashlib.sha256(os.fsencode(file)).hexdigest()[:32]
+    place.parent.mkdir(parents=True)
+    place.write_text(note)
+    assert sha256_of_file(file) == hashlib.sha256(b"abc").hexdigest()
+
+
+def checkpoint(place, config="{}", weights="model.safetensors"):
+    """A folder in the Hub's layout."""
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(config)
+    (place / weights).write_bytes(b"weights")
+    return place
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The Hub's cache with two commits of one model, of which `main` is the second."""
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    model = cache / "models--org--net"
+    for commit in ("a" * 40, "b" * 40):
+        checkpoint(model / "snapshots" / commit, json.dumps({"commit": commit}))
+    (model / "refs").mkdir()
+    (model / "refs/main").write_text("b" * 40)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("mine", "mine"),  # a folder of the working folder
+        ("./mine", "mine"),
+        ("tiny", "package/shipped/checkpoints/tiny"),  # one that the package carries
+        ("org/net", "hub/models--org--net/snapshots/" + "b" * 40),  # a Hub id is its main branch
+        ("org/net@main", "hub/models--org--net/snapshots/" + "b" * 40),
+        ("org/net@" + "a" * 40, "hub/models--org--net/snapshots/" + "a" * 40),  # or a commit
+    ],
+)
+@pytest.mark.usefixtures("hub")
+def test_where_a_checkpoint_is_found(tmp_path, monkeypatch, name, found):
+    monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "package")
+    checkpoint(tmp_path / "mine")
+    checkpoint(tmp_path / "package/shipped/checkpoints/tiny")
+    assert checkpoints.folder(name).resolve() == (tmp_path / found).resolve()
+    checkpoints.fetch(name)  # is here: asks nobody
+
+
+def test_a_folder_comes_before_the_hub(tmp_path, hub):
+    mine = checkpoint(tmp_path / "checkpoints/org/net")
+    assert checkpoints.folder("org/net") == mine
+    assert checkpoints.commit("org/net") is None
+    assert checkpoints.commit("org/net@" + "a" * 40) == "a" * 40
+
+
+@pytest.mark.parametrize(
+    ("name", "offline", "match"),
+    [
+        ("nobody", "", r"^nobody: no such folder in .*, nor in checkpoints/ of these; give a folder or a Hub id$"),
+        ("org/other", "", r"^org/other: not on this machine; `masklet run` downloads it, or: hf download org/other$"),
+        ("org/other@v2", "", r"or: hf download org/other --revision v2$"),
+        ("org/net@v2", "", r"^org/net@v2: not on this machine"),  # another commit is there
+        ("org/other", "1", r"^org/other: not on this machine, and HF_HUB_OFFLINE is set; with a network: hf download"),
+        ("bare", "", r"^bare: .*bare has no config\.json; a model is a folder as on the Hugging Face Hub$"),
+        ("pickled", "", r"^pickled: .*pickled has no \*\.safetensors; pickled weights are not read$"),
+        ("../x@", "", r"no such folder"),  # no Hub id
+    ],
+)
+@pytest.mark.usefixtures("hub")
+def test_missing_checkpoints(monkeypatch, name, offline, match):
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    Path("bare").mkdir()
+    checkpoint(Path("pickled"), weights="pytorch_model.bin")
+    with pytest.raises(ModelMissing, match=match) as caught:
+        checkpoints.folder(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_offline_nothing_is_asked_of_the_hub(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda *_, **how: 1 / 0 if "allow_patterns" in how else "/"
+    )
+    with pytest.raises(ModelMissing, match="HF_HUB_OFFLINE is set"):
+        checkpoints.fetch("org/other")
+
+
+def test_a_download_that_fails_is_one_line(monkeypatch):
+    def fails(*_, local_files_only=False, **__):
+        raise OSError("no route\nto host") if not local_files_only else FileNotFoundError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
+    with pytest.raises(
+        ModelMissing, match=r"^org/net: cannot be downloaded: no route; or put its files into"
+    ) as caught:
+        checkpoints.fetch("org/net")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_hash_of_a_folder(tmp_path):
+    one, two = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
+    first = sha256_of_folder(one)
+    assert first == sha256_of_folder(two)
+    (two / "README.md").write_text("words")  # is nothing that a model is made of
+    assert first == sha256_of_folder(two)
+    (two / "tokenizer.json").write_text("{}")
+    assert first != sha256_of_folder(two)
+    (one / "model.safetensors").rename(one / "renamed.safetensors")
+    assert first != sha256_of_folder(one)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
+def test_a_damaged_config(tmp_path, text):
+    place = checkpoint(tmp_path / "net", text)
+    with pytest.raises(ModelMissing, match=r"config\.json: (cannot be read|want a JSON object)"):
+        checkpoints.settings(place)

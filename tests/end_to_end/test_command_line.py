@@ -48,8 +48,11 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["run"], 2, "name one config"),
-        (["run", "one", "two"], 2, "name one config"),
+        (["run"], 2, "name a source, a config or both, as in: masklet run photos/ --ontology 'dog, cat'"),
+        (["run", "one", "two"], 2, "name a source, a config or both"),
+        (["run", "pictures", "empty"], 2, "name a source, a config or both"),
+        (["run", "pictures"], 2, "masklet: ontology: missing"),
+        (["run", "pictures", "--ontology", "dog", "detect.model=nobody"], 11, "masklet: nobody: no such folder"),
         (["run", "no_such_config"], 2, "masklet: no_such_config: no such file"),
         (["walk"], 2, "No such command"),
         ([*RUN, "--sauce", "x"], 2, "No such option"),
@@ -92,6 +95,25 @@ def test_exit_codes(words, code, said):
     assert "Traceback" not in result.stderr
     assert bool(result.stderr) == bool(code)
     assert bool(result.stdout) == (code in (0, 3, 4))  # a run that is finished has results to tell
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["pictures"], "outputs/pictures"),  # no config: the default one, and the run has the source's name
+        (["pictures/a.png"], "outputs/a"),
+        (["photos_yolox", "pictures"], "outputs/photos_yolox"),
+        (["pictures/", "photos_yolox"], "outputs/photos_yolox"),  # in any order
+        (["demo", "--source", "pictures"], "outputs/demo"),  # a folder is called like a config: the config is meant
+        (["demo/"], "outputs/demo"),  # and now the folder
+    ],
+)
+@pytest.mark.usefixtures("pictures")
+def test_a_source_may_stand_where_the_config_does(words, out):
+    save_pictures(Path("demo"), ["x.png"])
+    said = here("run", *words, *FAKES[1:])
+    assert said.returncode == 0, said.stderr
+    assert Path(out, "dataset/coco/annotations.json").is_file()
 
 
 def test_every_problem_is_told_at_once():
