@@ -36,8 +36,10 @@ class Options(BaseModel):
     looks: ClassVar[bool] = True
     """Whether the backend looks at pixels; where not, nothing is decoded ahead for it."""
 
-    by_name: ClassVar[bool] = False
-    """Whether the backend knows a picture by its name, so that a renamed picture is another question."""
+    @property
+    def by_name(self) -> bool:
+        """Whether the backend knows a picture by its name, so that a renamed picture is another question."""
+        return False
 
     def kind(self) -> str:
         """Which backend this is: two with the same settings are not the same."""

@@ -1,7 +1,6 @@
 """What a stage's answer depends on, and what its model is asked."""
 
 from dataclasses import replace
-from typing import ClassVar
 
 import asking
 import numpy as np
@@ -319,7 +318,9 @@ def test_select_and_dedupe_ask_nobody():
 class ByName(asking.Blind):
     """A detector that knows a picture by its name, and has one object outside of it."""
 
-    by_name: ClassVar[bool] = True
+    @property
+    def by_name(self) -> bool:
+        return True
 
     def open(self, device):
         return self

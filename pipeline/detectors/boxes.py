@@ -33,17 +33,20 @@ class Boxes(DetectorOptions):
     `keep_masks` brings masks along; otherwise a segmenter makes them anew.
     """
 
-    @property
-    def independent_classes(self) -> bool:
-        return True
-
     looks: ClassVar[bool] = False
-    by_name: ClassVar[bool] = True
 
     path: str = Field(min_length=1)
     jitter: float = Field(default=0.0, ge=0, lt=0.5)
     seed: int = 0
     keep_masks: bool = False
+
+    @property
+    def by_name(self) -> bool:
+        return True
+
+    @property
+    def independent_classes(self) -> bool:
+        return True
 
     def vocabulary(self) -> tuple[str, ...]:
         """Name the classes of the file."""
