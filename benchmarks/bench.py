@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does, before numpy is first imported
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # random_models: full-size models where no real weights are
 
 import numpy as np
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pycocotools", "pydantic", "click")
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pycocotools", "pydantic", "click", "torch", "transformers")
 JPEG_QUALITY = 90
 FALL = 1.4
 """Amplitude falls as 1/f**FALL: photos have 0.7 to 1.6 (Field 1987: about 1), the higher the less noise they carry."""

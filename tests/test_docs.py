@@ -1,6 +1,7 @@
 """What the documents tell people to write and to type works."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def test_the_ontology_of_the_readme():
     assert toys.numbers() == {"dog": 1, "cat": 2, "goalkeeper": 7, "ball": 3}
 
 
-@pytest.mark.parametrize("document", [README, BACKENDS, HOME / "docs/architecture.md", HOME / "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "document",
+    [README, BACKENDS, HOME / "docs/architecture.md", HOME / "docs/models.md", HOME / "benchmarks/README.md"],
+)
 def test_links_lead_somewhere(document):
     links = re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
@@ -49,5 +53,24 @@ def test_links_lead_somewhere(document):
 
 @pytest.mark.parametrize("path", sorted((HOME / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_that_ships_is_sound_and_says_how_to_run_it(path):
-    load(path)
-    assert re.search(r"^#   masklet ", path.read_text(encoding="utf-8"), re.MULTILINE)
+    load(path, [] if "\nontology:" in path.read_text(encoding="utf-8") else ["ontology=dog"])
+    assert run_commands(path)
+
+
+def run_commands(document):
+    """The commands to run something that a document shows, in full."""
+    text = document.read_text(encoding="utf-8").replace("\\\n#", "").replace("\\\n", "")
+    return [
+        line for line in re.findall(r"^(?:#   )?masklet ((?:run|demo)\b.*)$", text, re.MULTILINE) if "..." not in line
+    ]
+
+
+SHOWN = [(path, line) for path in (README, *sorted((HOME / "configs").glob("*.yaml"))) for line in run_commands(path)]
+
+
+@pytest.mark.parametrize(("document", "line"), SHOWN, ids=[f"{path.stem}: {line}" for path, line in SHOWN])
+def test_every_command_that_is_shown_means_something(document, line):
+    Path("photos").mkdir()
+    verb, *words = shlex.split(line, comments=True)
+    result = CliRunner().invoke(cli.main, ["plan", *words] if verb == "run" else [verb, "--help"])
+    assert result.exit_code in (0, 11), result.stderr  # 11: understood, and the model is not on this machine
