@@ -33,7 +33,8 @@ def options(backend):
 
 def test_every_row_of_the_tables_is_covered():
     rows = {("detector", name) for name in DETECTORS} | {("segmenter", name) for name in SEGMENTERS}
-    assert set(BACKENDS) == rows == set(OTHER_VALUES)
+    assert {(seam, name.split()[0]) for seam, name in BACKENDS} == rows
+    assert set(BACKENDS) == set(OTHER_VALUES)
 
 
 def test_options_import_nothing_heavy():
