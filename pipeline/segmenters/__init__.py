@@ -10,6 +10,7 @@ from pipeline.seams import Device, Options
 SEGMENTERS = {
     "fake": "pipeline.segmenters.fake:Fake",
     "grabcut": "pipeline.segmenters.grabcut:Grabcut",
+    "sam2": "pipeline.segmenters.sam2:Sam2",
 }
 
 
