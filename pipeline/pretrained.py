@@ -3,7 +3,7 @@
 Knows devices, number formats and threads; knows no model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -61,9 +61,12 @@ class Pretrained(Options):
         }
 
 
-def model_type(folder: Path) -> str:
-    """What a folder's config.json says it is: 'florence2', 'sam2_video'; raises `ModelMissing`."""
-    return str(checkpoints.settings(folder).get("model_type", "nothing that transformers knows"))
+def model_type(folder: Path, known: Collection[str], backend: str) -> str:
+    """What a folder's config.json says it is, if that is one of those that a backend opens; raises `ModelMissing`."""
+    said = str(checkpoints.settings(folder).get("model_type", "nothing"))
+    if said not in known:
+        raise ModelMissing(f"{folder}: config.json says that it is {said}; {backend} opens {', '.join(sorted(known))}")
+    return said
 
 
 def opened(class_name: str, folder: Path, number_format: str, device: Device) -> Any:

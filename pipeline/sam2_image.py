@@ -54,9 +54,7 @@ class Embedding:
 
 def open_sam2(folder: Path, number_format: str, device: Device) -> "Sam2Image":
     """Load SAM 2 or 2.1 of any size; raises `ModelMissing` where the folder has no such model."""
-    kind = model_type(folder)
-    if kind not in MODEL_TYPES:
-        raise ModelMissing(f"{folder}: config.json says that it is {kind}; want {' or '.join(MODEL_TYPES)}")
+    model_type(folder, MODEL_TYPES, "sam2")
     scaling = scaling_of(folder)
     model = opened("Sam2Model", folder, number_format, device)
     wanted = model.prompt_encoder.input_image_size

@@ -89,10 +89,20 @@ def test_damaged_models(sam2, damage, match):
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_model_is(sam2):
-    assert pretrained.model_type(sam2) in ("sam2", "sam2_video")
-    (sam2 / "config.json").write_text("{}")
-    assert pretrained.model_type(sam2) == "nothing that transformers knows"
+@pytest.mark.parametrize(
+    ("config", "match"),
+    [
+        ('{"model_type": "owlv2"}', r"sam2: config\.json says that it is owlv2; segmenting opens sam2, sam2_video$"),
+        ("{}", r"sam2: config\.json says that it is nothing; segmenting opens"),
+        ("[]", r"config\.json: want a JSON object"),
+    ],
+)
+def test_what_a_model_is(sam2, config, match):
+    known = ("sam2_video", "sam2")
+    assert pretrained.model_type(sam2, known, "segmenting") in known
+    (sam2 / "config.json").write_text(config)
+    with pytest.raises(ModelMissing, match=match):
+        pretrained.model_type(sam2, known, "segmenting")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what holds where there is no GPU")

@@ -210,7 +210,7 @@ def spoil(folder, file, **values):
 @pytest.mark.parametrize(
     ("file", "values", "said"),
     [
-        ("config.json", {"model_type": "florence2"}, "says that it is florence2; want sam2 or sam2_video"),
+        ("config.json", {"model_type": "florence2"}, "says that it is florence2; sam2 opens sam2, sam2_video"),
         ("preprocessor_config.json", {"image_std": None}, "preprocessor_config.json: size, image_mean, image_std or"),
         ("preprocessor_config.json", {"size": {"shortest_edge": 9}}, "size, image_mean, image_std or rescale_factor"),
         ("preprocessor_config.json", {"size": {"height": 256, "width": 128}}, "want a square and bilinear"),

@@ -208,9 +208,7 @@ def in_words(box_xyxy: geometry.Boxes) -> str:
 
 def _known(folder: Path) -> tuple[str, type[Dino | Owl]]:
     """The class of a folder's model, and its family; raises `ModelMissing` where masklet cannot open such a model."""
-    kind = pretrained.model_type(folder)
-    if kind not in MODELS:
-        raise ModelMissing(f"{folder}: its config.json says {kind!r}; `grounding` opens {', '.join(sorted(MODELS))}")
+    kind = pretrained.model_type(folder, MODELS, "grounding")
     settings = checkpoints.settings(folder)
     backbone = settings.get("backbone_config") or {}
     if settings.get("use_timm_backbone") or backbone.get("model_type") == "timm_backbone":

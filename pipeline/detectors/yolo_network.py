@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detectors.onnx_session import open_onnx
 from pipeline.errors import ModelMissing
 from pipeline.pretrained import torch_device
 from pipeline.seams import Device
 
-ERRORS_ONLY = 3  # onnxruntime's logging severity
 CLIP = "clip"
 BOXES_ONLY = {"detect", "segment"}  # tasks whose networks answer with upright boxes
 
@@ -103,16 +103,7 @@ def _by_words(model: Any, tasks: Any) -> tuple[str | None, Callable[[Sequence[An
 
 
 def _from_onnx(file: Path, threads: int) -> Network:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = ERRORS_ONLY
-    with _one_line(file, "damaged, or not an ONNX file"):
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-    return network_of(file, session)
+    return network_of(file, open_onnx(file, threads, "yolo"))
 
 
 def network_of(file: Path, session: Any) -> Network:

@@ -16,6 +16,7 @@ from pipeline import geometry
 from pipeline.checkpoints import sha256_of_file, weights_file
 from pipeline.detectors import DetectorOptions
 from pipeline.detectors.coco_names import COCO_NAMES
+from pipeline.detectors.onnx_session import open_onnx
 from pipeline.errors import ModelMissing
 from pipeline.geometry import Boxes
 from pipeline.media import Picture
@@ -25,7 +26,6 @@ from pipeline.seams import Device
 
 STRIDES = (8, 16, 32)
 GREY = 114  # what its authors fill the empty part of the square with
-ERRORS_ONLY = 3  # onnxruntime's logging severity
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -65,7 +65,10 @@ class Yolox(DetectorOptions):
 
     def open(self, device: Device) -> "_Yolox":
         """Load the network; raises `ModelMissing`."""
-        return _Yolox(self, _session(weights_file(self.model), device.threads))
+        file = weights_file(self.model)
+        network = open_onnx(file, device.threads, "yolox")
+        _check_shapes(file, network)
+        return _Yolox(self, network)
 
 
 class _Yolox:
@@ -150,26 +153,6 @@ def ranked(rows: Whole, boxes_xyxy: Boxes, scores: Floats, classes: Whole) -> li
     """Rank those of `rows` whose box has an area by score, then name, then box."""
     proper = rows[geometry.proper(boxes_xyxy[rows])].tolist()
     return sorted(proper, key=lambda row: (-scores[row], COCO_NAMES[classes[row]], *boxes_xyxy[row].tolist()))
-
-
-def _session(file: Path, threads: int) -> Any:
-    """Load the network; raises `ModelMissing` where it cannot be one."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ModelMissing("yolox: onnxruntime is not installed; pip install 'masklet[onnx]'") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common parent
-        why = " ".join(str(error).split())
-        raise ModelMissing(f"{file}: damaged, or not an ONNX file; fetch it again ({why})") from error
-    _check_shapes(file, session)
-    return session
 
 
 def _check_shapes(file: Path, session: Any) -> None:

@@ -186,8 +186,11 @@ def changed(kind, tmp_path, **settings):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"model_type": "detr"}, "says 'detr'; `grounding` opens grounding-dino, mm-grounding-dino, owlv2, owlvit$"),
-        ({"model_type": None}, "says 'None'; `grounding` opens"),
+        (
+            {"model_type": "detr"},
+            "says that it is detr; grounding opens grounding-dino, mm-grounding-dino, owlv2, owlvit$",
+        ),
+        ({"model_type": None}, "says that it is None; grounding opens"),
         ({"use_timm_backbone": True}, "timm, which masklet does not use; take a checkpoint with a Swin backbone"),
         ({"backbone_config": {"model_type": "timm_backbone"}}, "its backbone is of the library timm"),
     ],

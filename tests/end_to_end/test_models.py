@@ -19,7 +19,7 @@ ONLY_A_FEW = {"grounding_dino": "max_objects=2", "mm_grounding_dino": "max_objec
 
 def words(detector, segmenter, *, size="small", segmenter_size="small"):
     """The command line of a run: the default config, or the one that has this detector."""
-    config = {"florence2": []}.get(detector, ["grounding_dino_sam2"])
+    config = [] if detector in ("florence2", "sam2") else ["grounding_dino_sam2"]
     few = [f"detect.{ONLY_A_FEW[detector]}"] if detector in ONLY_A_FEW else []
     models = [
         f"detect.model={random_models.cached(detector, size)}",
@@ -81,14 +81,15 @@ def test_masks_without_words():
 @pytest.mark.parametrize(
     ("detector", "segmenter", "named"),
     [
-        ("sam2", "sam2", "it says that it is sam2"),  # no detector
-        ("owlv2", "owlv2", "says that it is owlv2; want sam2"),  # no segmenter
+        ("sam2", "sam2", "config.json says that it is sam2_video; florence2 opens florence2"),  # no detector
+        ("owlv2", "owlv2", "config.json says that it is owlv2; sam2 opens sam2, sam2_video"),  # no segmenter
     ],
 )
 def test_models_of_another_kind(detector, segmenter, named):
     said = here(*words(detector, segmenter))
     assert said.returncode == 11
-    assert len(said.stderr.strip().splitlines()) == 1, said.stderr
+    assert said.stderr.endswith(f"{named}\n")
+    assert said.stderr.count("\n") == 1
 
 
 @pytest.mark.usefixtures("pictures")
