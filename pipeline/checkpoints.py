@@ -55,10 +55,10 @@ def folder(name: str) -> Path:
 
 def fetch(name: str) -> None:
     """Download a Hub id that is not on this machine; raises `ModelMissing` if it cannot be had."""
-    hub = HUB_ID.fullmatch(name)
-    if any(place.is_dir() for place in _folders(name)) or _in_cache(name) is not None or not hub:
+    if any(place.is_dir() for place in _folders(name)) or _in_cache(name) is not None:
         return
-    if _offline():
+    hub = HUB_ID.fullmatch(name)
+    if hub is None or _offline():
         raise ModelMissing(_how_to_get(name))
     from huggingface_hub import snapshot_download
 

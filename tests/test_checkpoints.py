@@ -244,3 +244,8 @@ def test_a_damaged_config(tmp_path, text):
     place = checkpoint(tmp_path / "net", text)
     with pytest.raises(ModelMissing, match=r"config\.json: (cannot be read|want a JSON object)"):
         checkpoints.settings(place)
+
+
+def test_what_is_no_hub_id_cannot_be_downloaded():
+    with pytest.raises(ModelMissing, match=r"^nobody: no such folder in "):
+        checkpoints.fetch("nobody")
