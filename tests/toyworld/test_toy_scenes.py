@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import drawn
 
 from pipeline import masks, toyworld
-from pipeline.toyworld import COLORS, MIN_VISIBLE_PX, SHAPES, SIZE_HW, Thing
+from pipeline.toyworld import COLORS, EVERY, HELD_OUT, MIN_VISIBLE_PX, SEEN, SHAPES, SIZE_HW, Thing
 
 SCENES = [toyworld.scene(0, number) for number in range(12)]
 UPRIGHT = (1.0, 0.0)
@@ -19,60 +18,6 @@ UPRIGHT = (1.0, 0.0)
 def visible(scene):
     """The true masks: N rows -> N times (H, W)."""
     return [masks.decode(code, scene.found.size_hw) for code in scene.found.masks]
-
-
-@pytest.mark.parametrize(
-    ("name", "picture"),
-    [
-        (
-            "circle",
-            (
-                "........",
-                "..####..",
-                ".######.",
-                ".######.",
-                ".######.",
-                ".######.",
-                "..####..",
-                "........",
-            ),  # the centres of the corner pixels are 3.5 from the middle, the radius is 3
-        ),
-        (
-            "square",
-            (
-                "........",
-                ".######.",
-                ".######.",
-                ".######.",
-                ".######.",
-                ".######.",
-                ".######.",
-                "........",
-            ),  # half a side is 0.85 of 3: 2.55, and the outermost centres are at 2.5
-        ),
-        (
-            "ring",
-            (
-                "........",
-                "..####..",
-                ".######.",
-                ".##..##.",
-                ".##..##.",
-                ".######.",
-                "..####..",
-                "........",
-            ),  # the hole's radius is 1.5: it has the four pixels whose centres are 0.7 from the middle
-        ),
-    ],
-)
-def test_a_shape_covers_the_pixels_whose_centres_lie_in_it(name, picture):
-    thing = Thing(name, "red", (4.0, 4.0), 3.0, UPRIGHT)
-    assert (thing.covers((8, 8)) == drawn(*picture)).all()
-
-
-def test_a_square_can_be_turned():
-    on_its_corner = Thing("square", "red", (3.5, 3.5), 3.0, (0.5**0.5, 0.5**0.5))
-    assert on_its_corner.covers((7, 7)).sum(axis=1).tolist() == [1, 3, 5, 7, 5, 3, 1]
 
 
 def test_the_nearest_thing_hides_what_is_behind_it():
@@ -84,14 +29,19 @@ def test_the_nearest_thing_hides_what_is_behind_it():
     assert owner[3].tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
 
 
-def test_a_hidden_thing_is_left_out_and_a_glimpse_of_one_too():
-    hidden = Thing("circle", "red", (15.0, 15.0), 3.0, UPRIGHT)
-    glimpse = Thing("circle", "green", (15.0, 24.0), 2.0, UPRIGHT)  # its lower rim can be seen
+@pytest.mark.parametrize(
+    ("behind", "stays"),
+    [
+        (Thing("circle", "red", (15.0, 15.0), 3.0, UPRIGHT), False),  # all hidden
+        (Thing("circle", "red", (15.0, 25.0), 4.0, UPRIGHT), False),  # 26 of 52 pixels can be seen
+        (Thing("circle", "red", (15.0, 28.0), 5.0, UPRIGHT), True),  # 68 of 80
+        (Thing("circle", "red", (1.0, 1.0), 2.0, UPRIGHT), False),  # 8 pixels are too few
+    ],
+)
+def test_of_what_is_there_more_than_half_can_be_seen(behind, stays):
     cover = Thing("square", "blue", (15.0, 15.0), 12.0, UPRIGHT)
-    seen = [(toyworld.nearest([hidden, glimpse, cover], (30, 30)) == depth).sum() for depth in range(2)]
-    assert seen[0] == 0 and 0 < seen[1] < MIN_VISIBLE_PX  # noqa: PT018
-    assert toyworld.in_sight([hidden, glimpse, cover], (30, 30)) == [cover]
-    assert toyworld.in_sight([cover, hidden], (30, 30)) == [cover, hidden]
+    assert toyworld.in_sight([behind, cover], (36, 30)) == ([behind, cover] if stays else [cover])
+    assert toyworld.in_sight([cover, behind], (36, 30))[0] == cover
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -144,6 +94,23 @@ def test_a_world_has_everything():
     assert {len(one) for one in found} >= {3, 6}
 
 
+def test_what_is_held_out_is_drawn_when_asked_for_and_only_then():
+    def kinds(which):
+        found = [toyworld.scene(0, number, kinds=which).found for number in range(40)]
+        return {(extra["color"], name) for one in found for extra, name in zip(one.extra, one.names, strict=True)}
+
+    assert kinds(SEEN).isdisjoint(HELD_OUT)
+    assert kinds(EVERY) >= set(HELD_OUT)
+    assert kinds(HELD_OUT) == set(HELD_OUT)
+
+
+@pytest.mark.parametrize(("crowd", "most"), [(1, 1), (2, 2)])
+def test_a_color_is_there_no_more_often_than_the_crowd_allows(crowd, most):
+    found = [toyworld.scene(0, number, crowd=crowd).found for number in range(20)]
+    colors = [[extra["color"] for extra in one.extra] for one in found]
+    assert max(one.count(color) for one in colors for color in one) == most
+
+
 def test_some_things_overlap():
     seen = [visible(scene) for scene in SCENES]
     touching = [(low[1:] & high[:-1]).any() for things in seen for low, high in pairwise(things)]
@@ -166,7 +133,7 @@ def test_another_process_draws_the_same():
         "from pipeline import toyworld; import hashlib; one = toyworld.scene(1, 3);"
         "print(hashlib.sha256(one.rgb.tobytes()).hexdigest() + one.found.digest())"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == fingerprint(1, 3)
 

@@ -1,0 +1,144 @@
+"""The loop that every training here goes through: resumable to the step, a curve as JSON lines.
+
+All that is random in step N follows from N: a run that was stopped and taken up again is the run that never stopped.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+RUNS = Path("outputs/training")
+Step = Callable[[int], dict[str, Tensor]]
+"""Number of the step -> the parts of its loss; `loss` is their sum, and is what is learnt from."""
+Measure = Callable[[], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how fast, and how often to look."""
+
+    steps: int
+    lr: float
+    warmup: int = 300
+    decay: float = 0.25
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    log_every: int = 50
+    save_every: int = 250
+    measure_every: int = 1000
+
+
+def options(description: str, steps: int, lr: float) -> argparse.ArgumentParser:
+    """Make the options that every training has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--name", default=None, help="the folder below outputs/training (default: the model's)")
+    parser.add_argument("--steps", type=int, default=steps, help="of the whole schedule; a stopped run goes on")
+    parser.add_argument("--until", type=int, default=None, help="stop after this step, the schedule as it is")
+    parser.add_argument("--lr", type=float, default=lr, help="learning rate at its height")
+    parser.add_argument("--batch", type=int, default=8, help="pictures a step")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where that is safe")
+    parser.add_argument("--export", default=None, metavar="DIR", help="write the checkpoint there, train no more")
+    return parser
+
+
+def rate(step: int, plan: Plan) -> float:
+    """Learning rate of a step: up in a line, level, and down in a line over the last quarter of the plan.
+
+    While it is level, a run may be taken up with more steps or fewer.
+    """
+    left = (plan.steps - step) / max(1.0, plan.steps * plan.decay)
+    return plan.lr * min(1.0, (step + 1) / plan.warmup, max(left, 0.01))
+
+
+def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """Make AdamW; only matrices decay, no gains, biases or single vectors."""
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": plan.weight_decay},
+        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
+
+
+def train(model: nn.Module, step: Step, measure: Measure, plan: Plan, place: Path, until: int | None = None) -> None:
+    """Go from the last saved step to the end of the plan, or to `until`."""
+    place.mkdir(parents=True, exist_ok=True)
+    optimizer = optimizer_of(model, plan)
+    number = resume(place / "state.pt", model, optimizer)
+    end = min(plan.steps, until or plan.steps)
+    begun, rows = time.monotonic(), list[dict[str, float]]()
+    while number < end:
+        rows.append(learn(model, optimizer, step, number, plan))
+        number += 1
+        if number % plan.log_every == 0 or number == end:
+            seconds = round((time.monotonic() - begun) / len(rows), 3)
+            log(place, {"step": number, "lr": round(rate(number, plan), 7), "seconds_a_step": seconds, **means(rows)})
+            begun, rows = time.monotonic(), []
+        if number % plan.save_every == 0 or number == end:
+            save(place / "state.pt", model, optimizer, number)
+        if number % plan.measure_every == 0 or number == plan.steps:
+            log(place, {"step": number, **{key: round(value, 4) for key, value in measure().items()}})
+            begun = time.monotonic()
+
+
+def means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Average each part over the steps that had it."""
+    parts: dict[str, list[float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            parts.setdefault(key, []).append(value)
+    return {key: round(sum(values) / len(values), 4) for key, values in parts.items()}
+
+
+def learn(model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, number: int, plan: Plan) -> dict[str, float]:
+    """Take one step; what it did is told in numbers."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate(number, plan)
+    model.train()
+    torch.manual_seed(number)
+    parts = step(number)
+    optimizer.zero_grad(set_to_none=True)
+    parts["loss"].backward()
+    norm = nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], plan.clip)
+    if torch.isfinite(norm):
+        optimizer.step()
+    return {**{key: value.item() for key, value in parts.items()}, "norm": norm.item()}
+
+
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
+    """Write all that the next step needs, whole or not at all."""
+    torch.save({"step": number, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, f"{path}.new")
+    Path(f"{path}.new").replace(path)
+
+
+def resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> int:
+    """Take up what `save` wrote, if anything: the number of steps done."""
+    if not path.is_file():
+        return 0
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def log(place: Path, row: dict[str, Any]) -> None:
+    """Add a line to the curve, and say it."""
+    line = json.dumps(row)
+    with (place / "curve.jsonl").open("a", encoding="utf-8") as curve:
+        curve.write(line + "\n")
+    print(line, flush=True)
+
+
+def moved(batch: Any, device: str) -> Any:
+    """Bring the tensors of a dataclass to a device."""
+    return replace(batch, **{key: value.to(device) for key, value in vars(batch).items() if isinstance(value, Tensor)})
