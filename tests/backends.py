@@ -1,16 +1,26 @@
 """One way to make each backend's options, for the contract suites: a new backend is a row here."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import random_yolo
+from blobs import Blobs
 from conftest import SHARED_DATA
+from random_models import cached
 
 from pipeline.detectors.boxes import Boxes
+from pipeline.detectors.everything import Everything
 from pipeline.detectors.fake import Fake as FakeDetector
+from pipeline.detectors.florence2 import Florence2
+from pipeline.detectors.grounding import Grounding
+from pipeline.detectors.tiled import Tiled
+from pipeline.detectors.yolo import Yolo
 from pipeline.detectors.yolox import Yolox
 from pipeline.segmenters.fake import Fake as FakeSegmenter
 from pipeline.segmenters.grabcut import Grabcut
+from pipeline.segmenters.sam2 import Sam2
 
 YOLOX_NANO = SHARED_DATA / "models/yolox_nano/yolox_nano.onnx"
 
@@ -27,26 +37,124 @@ def boxes():
     return Boxes(path=str(file))
 
 
+def everything():
+    """Asked at one point: the random model's masks are shapeless, and each is as good as another."""
+    unsure = {"min_iou": 0, "min_stability": 0, "named_iou": 0}
+    return Everything(model=str(cached("sam2")), points_per_side=1, named_by=FakeDetector(), **unsure)
+
+
+def florence2():
+    """Cut after the first of its two boxes."""
+    return Florence2(model=str(cached("florence2")), max_new_tokens=6)
+
+
+def grounding(kind):
+    return lambda: Grounding(model=str(cached(kind)))
+
+
+def tiled():
+    return Tiled(detector=Blobs(darker_than=40), side_px=32)
+
+
+def yolo():
+    """Options need no network, only a file."""
+    Path("words.ts").write_bytes(b"what reads words")
+    Path("m.onnx").write_bytes(b"a network")
+    return Yolo(model="m.onnx")
+
+
+def yolo_of(file, **options):
+    def make():
+        if find_spec("ultralytics") is None:
+            pytest.skip("needs ultralytics: pip install 'masklet[yolo]'")
+        given = {"allow_pickle": True, "names": random_yolo.NAMES, "side_px": 64, "floor": 0.4}
+        return Yolo(model=str(file()), **given, **{name: str(of()) for name, of in options.items()})
+
+    return make
+
+
 def yolox():
     if not YOLOX_NANO.is_file():
         pytest.skip("needs ../shared/data/models/yolox_nano beside the repository")
     return Yolox(model=str(YOLOX_NANO), floor=0.0001)
 
 
-DETECTORS = {"boxes": boxes, "fake": FakeDetector, "yolox": yolox}
-SEGMENTERS = {"fake": FakeSegmenter, "grabcut": Grabcut}
+def sam2():
+    return Sam2(model=str(cached("sam2")))
+
+
+GROUNDING = {f"grounding {kind}": grounding(kind) for kind in ("owlv2", "grounding_dino", "mm_grounding_dino")}
+
+YOLO = {
+    "yolo": yolo_of(random_yolo.saved),
+    "yolo onnx": yolo_of(lambda: random_yolo.exported(imgsz=64)),
+    "yolo world": yolo_of(lambda: random_yolo.saved("world"), text_encoder=random_yolo.clip),
+}
+
+DETECTORS = {"boxes": boxes, "everything": everything, "fake": FakeDetector, "tiled": tiled, "yolox": yolox}
+SEGMENTERS = {"fake": FakeSegmenter, "grabcut": Grabcut, "sam2": sam2}
+DETECTORS |= GROUNDING
+DETECTORS |= {"florence2": florence2}
 
 BACKENDS = {("detector", name): make for name, make in DETECTORS.items()}
+BACKENDS |= {("detector", "yolo"): yolo}
+DETECTORS |= YOLO
 BACKENDS |= {("segmenter", name): make for name, make in SEGMENTERS.items()}
 
-FILES = {("detector", "boxes"): "path", ("detector", "yolox"): "model"}
+FILES = {
+    ("detector", "boxes"): "path",
+    ("detector", "everything"): "model",
+    ("detector", "florence2"): "model",
+    ("detector", "yolo"): "model",
+    ("detector", "yolox"): "model",
+    ("segmenter", "sam2"): "model",
+}
+FILES |= {("detector", name): "model" for name in GROUNDING}
 """The option that is the path of a file."""
 
 OTHER_VALUES = {
     ("detector", "boxes"): {"jitter": 0.1, "seed": 1, "keep_masks": True},
+    ("detector", "everything"): {
+        "points_per_side": 2,
+        "crop_layers": 1,
+        "min_iou": 0.1,
+        "min_stability": 0.1,
+        "nms": 0.5,
+        "max_objects": 7,
+        "named_by": FakeDetector(objects=2),
+        "named_iou": 0.1,
+        "dtype": "bfloat16",
+    },
     ("detector", "fake"): {"objects": 2},
+    ("detector", "florence2"): {
+        "task": "phrase_grounding",
+        "beams": 3,
+        "max_new_tokens": 7,
+        "score": "label",
+        "dtype": "bfloat16",
+    },
+    ("detector", "tiled"): {
+        "detector": Blobs(darker_than=99),
+        "side_px": 64,
+        "overlap": 0.5,
+        "whole": False,
+        "merge": 0.9,
+    },
+    ("detector", "yolo"): {
+        "allow_pickle": True,
+        "names": ("dog",),
+        "text_encoder": "words.ts",
+        "side_px": 32,
+        "floor": 0.5,
+        "nms": 0.5,
+        "max_objects": 7,
+    },
     ("detector", "yolox"): {"floor": 0.5, "nms": 0.5, "max_objects": 7},
     ("segmenter", "fake"): {},
     ("segmenter", "grabcut"): {"side_px": 64, "margin": 0.5, "core": 0.5, "iterations": 2},
+    ("segmenter", "sam2"): {"dtype": "bfloat16", "retry_below": 0.1},
+}
+OTHER_VALUES |= {
+    ("detector", name): {"floor": 0.5, "nms": 0.5, "max_objects": 7, "dtype": "bfloat16"} for name in GROUNDING
 }
 """A value of every other option that is not the default."""

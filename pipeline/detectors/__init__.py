@@ -12,7 +12,12 @@ from pipeline.seams import Device, Options, lookup
 
 DETECTORS = {
     "boxes": "pipeline.detectors.boxes:Boxes",
+    "everything": "pipeline.detectors.everything:Everything",
     "fake": "pipeline.detectors.fake:Fake",
+    "florence2": "pipeline.detectors.florence2:Florence2",
+    "grounding": "pipeline.detectors.grounding:Grounding",
+    "tiled": "pipeline.detectors.tiled:Tiled",
+    "yolo": "pipeline.detectors.yolo:Yolo",
     "yolox": "pipeline.detectors.yolox:Yolox",
 }
 
