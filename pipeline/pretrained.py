@@ -18,6 +18,9 @@ from pipeline.seams import Device, Options
 EXACT = 2e-6
 """The error of a product of float32 matrices, relative to its largest entry, that is still float32's own."""
 
+WORDS = ("tokenizer.json", "vocab.json", "vocab.txt")
+"""The files of which a tokenizer has its words."""
+
 
 class Pretrained(Options):
     """Options of a backend whose model is a folder in the Hub's layout.
@@ -79,18 +82,14 @@ def opened(class_name: str, folder: Path, number_format: str, device: Device) ->
     where = torch_device(device)
     import torch
 
-    try:
-        with _quietly():
-            model, info = getattr(transformers, class_name).from_pretrained(
-                folder,
-                dtype=getattr(torch, number_format),
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-    except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelMissing(f"{folder}: no {class_name} can be opened there: {said}") from error
+    with _one_line(folder, class_name), _quietly():
+        model, info = getattr(transformers, class_name).from_pretrained(
+            folder,
+            dtype=getattr(torch, number_format),
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
         raise ModelMissing(
@@ -98,6 +97,19 @@ def opened(class_name: str, folder: Path, number_format: str, device: Device) ->
             " the files are of another model, or damaged"
         )
     return model.to(where).eval()
+
+
+def companion(class_name: str, folder: Path, **how: Any) -> Any:
+    """What belongs to the model of a folder: its tokenizer, its image processor; raises `ModelMissing`.
+
+    Where a tokenizer has no words, transformers 5 makes one that knows none, and says nothing.
+    """
+    import transformers
+
+    if "Tokenizer" in class_name and not any((folder / file).is_file() for file in WORDS):
+        raise ModelMissing(f"{folder}: no tokenizer there: want {' or '.join(WORDS)}")
+    with _one_line(folder, class_name), _quietly():
+        return getattr(transformers, class_name).from_pretrained(folder, local_files_only=True, **how)
 
 
 def torch_device(device: Device) -> Any:
@@ -130,6 +142,16 @@ def _medium_is_exact() -> bool:
         return bool((a @ b - exact).abs().max() <= EXACT * exact.abs().max())
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _one_line(folder: Path, class_name: str) -> Iterator[None]:
+    """Whatever transformers raises when it opens something, in one line."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelMissing(f"{folder}: no {class_name} can be opened there: {said}") from error
 
 
 @contextmanager

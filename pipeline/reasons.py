@@ -21,7 +21,7 @@ PICTURES = {
 }
 
 OBJECTS = {
-    "outside": "the box has no area inside the picture",
+    "outside": "what the detector answered has no area inside the picture, or is no whole box",
     "below_threshold": "the score is below the class's threshold",
     "negative": "a negative prompt fits the same place better",
     "only_negative": "found by a prompt that only serves as a negative",

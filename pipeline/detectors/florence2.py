@@ -78,18 +78,16 @@ class Florence2(pretrained.Pretrained, DetectorOptions):
 
     def open(self, device: Device) -> "_Florence2":
         """Load the model; raises `ModelMissing`."""
-        import transformers
-
         folder = self.folder()
+        pretrained.model_type(folder, ("florence2",), "florence2")
         if "auto_map" in checkpoints.settings(folder):
             raise ModelMissing(
                 f"{self.model}: runs by code of its own, which masklet does not; take one of florence-community's"
             )
         model = pretrained.opened("Florence2ForConditionalGeneration", folder, self.number_format(device), device)
         calls = Calls(model, self.beams, self.max_new_tokens, SHAPES[device.kind])
-        library: Any = transformers
-        tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        processor = library.AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+        tokenizer = pretrained.companion("AutoTokenizer", folder)
+        processor = pretrained.companion("AutoImageProcessor", folder, backend="pil")
         return _Florence2(self, calls, tokenizer, processor)
 
 
@@ -100,7 +98,8 @@ class _Florence2:
 
     def detect(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> list[Instances]:
         """Ask each prompt of each picture; boxes stand in the order of prompts, then of the answer."""
-        texts = {prompt: self._text(prompt) for prompt in prompts}
+        with self.calls.lock:  # a tokenizer is not made for threads
+            texts = {prompt: self._text(prompt) for prompt in prompts}
         if not texts:
             return [empty(picture.size_hw) for picture in pictures]
         size = self.calls.shapes.look

@@ -62,14 +62,11 @@ class Grounding(pretrained.Pretrained, DetectorOptions):
 
     def open(self, device: Device) -> "_Grounding":
         """Load the model; raises `ModelMissing`."""
-        import transformers
-
         folder = self.folder()
         class_name, family = _known(folder)
         model = pretrained.opened(class_name, folder, "float32", device)
-        processors: Any = transformers.AutoImageProcessor
-        processor = processors.from_pretrained(folder, local_files_only=True, backend="pil")
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        processor = pretrained.companion("AutoImageProcessor", folder, backend="pil")
+        tokenizer = pretrained.companion("AutoTokenizer", folder)
         half = self.number_format(device) == "bfloat16"
         return _Grounding(self, family(model, processor, tokenizer, half), device)
 

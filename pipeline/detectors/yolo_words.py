@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import checkpoints
 from pipeline.detectors.yolo_network import CLIP
 from pipeline.errors import ModelMissing
-from pipeline.pretrained import opened, torch_device
+from pipeline.pretrained import companion, opened, torch_device
 from pipeline.seams import Device
 
 POSITIONS = 77  # of CLIP's tokens; what is longer is cut, as ultralytics does
@@ -50,13 +50,9 @@ def encoder(file: Path, wanted: str | None, name: str | None, device: Device) ->
 def _clip(folder: Path, device: Device) -> Encoder:
     """OpenAI's CLIP as transformers has it; YOLO-World was trained with ViT-B/32."""
     import torch
-    from transformers import CLIPTokenizer
 
     model = opened("CLIPTextModelWithProjection", folder, "float32", device)
-    try:
-        tokenizer: Any = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:
-        raise ModelMissing(f"{folder}: CLIP's tokenizer cannot be read: {error}") from error
+    tokenizer = companion("CLIPTokenizer", folder)
 
     def encode(text: str) -> Any:
         tokens = tokenizer(text, padding="max_length", max_length=POSITIONS, truncation=True, return_tensors="pt")

@@ -320,6 +320,7 @@ def test_a_refused_prompt_ends_a_check(capsys, two_boxes):
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
+        ("config.json", {"model_type": "bart"}, "config.json says that it is bart; florence2 opens florence2"),
         ("config.json", {"auto_map": {}}, "runs by code of its own, which masklet does not; take one of florence-comm"),
         ("tokenizer.json", {"added_tokens": []}, "its tokenizer has no <loc_0> to <loc_999>; it is not Florence-2's"),
     ],

@@ -5,6 +5,7 @@ Small ones by default; the slow tier has those of the released dimensions.
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,28 @@ def test_models_of_another_kind(detector, segmenter, named):
     said = here(*words(detector, segmenter))
     assert said.returncode == 11
     assert said.stderr.endswith(f"{named}\n")
+    assert said.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("detector", ["florence2", "owlv2", "grounding_dino"])
+@pytest.mark.parametrize(
+    ("files", "lacking"),
+    [
+        ("*token*", "model: no tokenizer there: want tokenizer.json or vocab.json or vocab.txt"),
+        ("*process*", "model: no AutoImageProcessor can be opened there: "),
+    ],
+)
+def test_a_model_without_its_companions(detector, files, lacking):
+    folder = Path(shutil.copytree(random_models.cached(detector), "model"))
+    for file in [*folder.glob(files), *folder.glob("vocab*"), *folder.glob("merges*")]:
+        file.unlink()
+    config = [] if detector == "florence2" else ["grounding_dino_sam2"]
+    segment = "segment={backend: fake}"
+    said = here("run", *config, "pictures", "--ontology", "dog", "--out", "run", "detect.model=model", segment)
+    assert said.returncode == 11, said.stderr
+    assert said.stderr.startswith("masklet: ")
+    assert lacking in said.stderr
     assert said.stderr.count("\n") == 1
 
 
