@@ -222,8 +222,10 @@ def test_a_ledger_has_a_line_for_each(store):
         "c\\n.jpg: choose: the same bytes as another picture, which is kept (of a.jpg)",
         f"a.jpg: select: dog 0.90 at 1,1,9,9: a negative prompt fits the same place better (cat); {uid}/cat/0 stayed",
         "a.jpg: select: 0.46 at 1,1,5,5: found by a prompt that only serves as a negative",
-        "a.jpg: select: what the detector answered has no area inside the picture, or is no whole box"
-        " (cat: box 90, 90)",
+        (
+            "a.jpg: select: what the detector answered has no area inside the picture, or is no whole box"
+            " (cat: box 90, 90)"
+        ),
     ]
 
 
