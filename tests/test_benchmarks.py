@@ -18,6 +18,10 @@ def on_the_path(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "small"),
     [
+        ("boxes_of_a_picture", {"size": "small", "rounds": 1}),
+        ("decoder_boxes", {"size": "small", "boxes": 8, "repeats": 1}),
+        ("florence2_classes", {"size": "small", "rounds": 1}),
+        ("masks_to_codes", {"size_hw": (90, 120), "repeats": 1}),
         ("cpu_a_picture", {"pictures": 16, "size_hw": (90, 120)}),
         ("export", {"pictures": 2, "repeats": 1}),
         ("memory", {"few": 2, "many": 4}),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "pipeline"
+HOME = Path(__file__).parents[1]
+PACKAGE = HOME / "pipeline"
 FLOORS = [
     "errors reasons shipped geometry masks cleaning yamls ontology forms records seams",  # the foundation
     "pixels media checkpoints pretrained sam2_image formats detectors segmenters",  # pictures, datasets, models
@@ -103,6 +104,13 @@ def complaints(code, room):
     """Everything that is wrong with a module."""
     tree = ast.parse(code)
     return [*wrong_way(tree, room), *loads_heavy(tree), *runs_remote_code(tree), *prints(tree, room)]
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "tests", "training"])
+def test_nothing_beside_the_package_runs_a_models_own_code(folder):
+    files = [path for path in (HOME / folder).rglob("*.py") if path != Path(__file__)]
+    assert files
+    assert [said for file in files for said in runs_remote_code(ast.parse(file.read_text("utf-8")))] == []
 
 
 def modules():
