@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 
 RUNS = Path("outputs/training")
+KEPT = Path(__file__).parent / "state"
+"""States that travel with the repository: a run that has none of its own goes on from there."""
+
 Step = Callable[[int], dict[str, Tensor]]
 """Number of the step -> the parts of its loss; `loss` is their sum, and is what is learnt from."""
 Measure = Callable[[], dict[str, float]]
@@ -46,6 +49,7 @@ def options(description: str, steps: int, lr: float) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where that is safe")
+    parser.add_argument("--keep", action="store_true", help="put the state into training/state, train no more")
     parser.add_argument("--export", default=None, metavar="DIR", help="write the checkpoint there, train no more")
     return parser
 
@@ -118,6 +122,24 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, number:
     """Write all that the next step needs, whole or not at all."""
     torch.save({"step": number, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, f"{path}.new")
     Path(f"{path}.new").replace(path)
+
+
+def keep(place: Path) -> None:
+    """Put a run's state and curve where they can be committed; moments in bfloat16, a third of the size saved."""
+    state = torch.load(place / "state.pt", map_location="cpu", weights_only=True)
+    for moments in state["optimizer"]["state"].values():
+        moments.update({key: value.bfloat16() for key, value in moments.items() if key != "step"})
+    KEPT.mkdir(exist_ok=True)
+    torch.save(state, KEPT / f"{place.name}.pt")
+    (KEPT / f"{place.name}.jsonl").write_bytes((place / "curve.jsonl").read_bytes())
+
+
+def begin(place: Path) -> None:
+    """Let a run that has no state of its own begin from the one that travels with the repository, if there is one."""
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / "state.pt").is_file() and (KEPT / f"{place.name}.pt").is_file():
+        (place / "state.pt").write_bytes((KEPT / f"{place.name}.pt").read_bytes())
+        (place / "curve.jsonl").write_bytes((KEPT / f"{place.name}.jsonl").read_bytes())
 
 
 def resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> int:

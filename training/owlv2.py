@@ -149,6 +149,10 @@ def main() -> None:
     place = loop.RUNS / (given.name or "tiny-owlv2")
     both = nn.ModuleDict({"model": model, "helper": helper})
 
+    loop.begin(place)
+    if given.keep:
+        loop.keep(place)
+        return
     if given.export:
         loop.resume(place / "state.pt", both)
         export(model, words, place, Path(given.export))

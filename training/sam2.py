@@ -141,6 +141,10 @@ def main() -> None:
     place = loop.RUNS / (given.name or "tiny-sam2")
     both = nn.ModuleDict({"model": model, "helpers": helpers})
 
+    loop.begin(place)
+    if given.keep:
+        loop.keep(place)
+        return
     if given.export:
         loop.resume(place / "state.pt", both)
         export(model, place, Path(given.export))

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_a_run_taken_up_again_is_the_run_that_never_stopped(module, options, mon
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [line["step"] for line in lines] == [2, 1, 2]
+
+
+def test_a_state_that_was_kept_is_gone_on_from(monkeypatch, capsys):
+    monkeypatch.setattr(loop, "KEPT", Path("kept"))
+    for words in (("--until", "1"), ("--keep",)):
+        run(owlv2, monkeypatch, "--name", "run", *words)
+    shutil.rmtree("outputs")  # another machine
+    run(owlv2, monkeypatch, "--name", "run", "--until", "2")
+    run(owlv2, monkeypatch, "--name", "whole", "--until", "2")
+    whole, again = weights("whole"), weights("run")
+    assert all(torch.allclose(whole[key], again[key], atol=1e-6) for key in whole)  # moments were bfloat16
+    lines = [json.loads(line) for line in Path("outputs/training/run/curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
 
 
 @pytest.mark.parametrize(
