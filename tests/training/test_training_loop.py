@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import loop, owlv2, sam2
+from training import florence2, loop, owlv2, sam2
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,7 @@ def weights(name):
     ("module", "options"),
     [
         (owlv2, ()),
+        (florence2, ()),
         (sam2, ("--clips-from", "1", "--clips", "1")),  # a picture and a clip
     ],
 )
