@@ -51,7 +51,7 @@ class Instances:
     visible      (N,) bool: false where a track's object is not in sight
     presence     (N,) float32 in [0, 1]: how sure the tracker is that it is
     source       N words: the backend that made the row, or 'human'
-    extra        N mappings: what a foreign dataset said
+    extra        N mappings: what a foreign dataset said, or a detector besides its score
 
     `unplaced` is no column: what a detector found that has no area inside the picture, as (prompt, words). The detect
     stage turns it into drops; it is not part of the record's digest.
