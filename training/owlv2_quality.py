@@ -49,7 +49,7 @@ def quality(folder: Path, pictures: int = PICTURES) -> dict[str, Any]:
 def found(detector: Any, one: Scene, classes: dict[str, str]) -> Instances:
     """Ask for prompts, and name what was found by their classes."""
     (rows,) = detector.detect([Picture.of(one.rgb)], list(classes))
-    return replace(rows, names=tuple(classes[prompt] for prompt in rows.prompts))
+    return replace(rows, names=tuple(classes[prompt] for prompt in rows.prompts or ()))
 
 
 def _named_by_kind(truth: Instances) -> Instances:
