@@ -123,18 +123,11 @@ def main() -> None:
     model = fresh(len(words), first, numbers["<image>"]).to(given.device)
     model.set_attn_implementation("eager")  # with so few tokens faster backwards
     helpers = Helpers().to(given.device)
-    place = loop.RUNS / (given.name or "tiny-florence2")
     both = nn.ModuleDict({"model": model, "helpers": helpers})
 
-    loop.begin(place)
-    if given.keep:
-        loop.keep(place)
-        return
-    if given.export:
-        loop.resume(place / "state.pt", both)
-        write(model, folder := Path(given.export))
+    def export(place: Path, folder: Path) -> None:
+        write(model, folder)
         card.write(folder, ABOUT, place / "curve.jsonl", florence2_quality.quality(folder))
-        return
 
     def step(number: int) -> dict[str, Tensor]:
         asked = loop.moved(batch(number, given.batch, words), given.device)
@@ -142,8 +135,7 @@ def main() -> None:
         with bf16:
             return loss_of(model, helpers, first, asked)
 
-    plan = loop.Plan(given.steps, given.lr)
-    loop.train(both, step, lambda: measure(model), plan, place, given.until)
+    loop.run(given, "tiny-florence2", both, step, lambda: measure(model), export)
 
 
 if __name__ == "__main__":

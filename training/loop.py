@@ -94,6 +94,26 @@ def train(model: nn.Module, step: Step, measure: Measure, plan: Plan, place: Pat
             begun = time.monotonic()
 
 
+def run(
+    given: argparse.Namespace,
+    name: str,
+    model: nn.Module,
+    step: Step,
+    measure: Measure,
+    export: Callable[[Path, Path], None],
+) -> None:
+    """Do what the command line asks: keep the state, export (from the run's folder to another), or train."""
+    place = RUNS / (given.name or name)
+    begin(place)
+    if given.keep:
+        keep(place)
+    elif given.export:
+        resume(place / "state.pt", model)
+        export(place, Path(given.export))
+    else:
+        train(model, step, measure, Plan(given.steps, given.lr), place, given.until)
+
+
 def means(rows: list[dict[str, float]]) -> dict[str, float]:
     """Average each part over the steps that had it."""
     parts: dict[str, list[float]] = {}

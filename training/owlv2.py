@@ -5,6 +5,7 @@ python -m training.owlv2 --export checkpoints/tiny-owlv2
 """
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -146,17 +147,7 @@ def main() -> None:
     model = fresh(len(words.tokenizer)).to(given.device)
     helper = nn.Linear(model.config.vision_config.hidden_size, len(SHAPES) + len(COLORS)).to(given.device)
     model.set_attn_implementation("eager")  # with so few tokens twice as fast backwards
-    place = loop.RUNS / (given.name or "tiny-owlv2")
     both = nn.ModuleDict({"model": model, "helper": helper})
-
-    loop.begin(place)
-    if given.keep:
-        loop.keep(place)
-        return
-    if given.export:
-        loop.resume(place / "state.pt", both)
-        export(model, words, place, Path(given.export))
-        return
 
     def step(number: int) -> dict[str, Tensor]:
         asked = loop.moved(batch(number, given.batch), given.device)
@@ -164,8 +155,7 @@ def main() -> None:
         with bf16:
             return loss_of(model, helper, words, asked)
 
-    plan = loop.Plan(given.steps, given.lr)
-    loop.train(both, step, lambda: measure(model, words), plan, place, given.until)
+    loop.run(given, "tiny-owlv2", both, step, lambda: measure(model, words), partial(export, model, words))
 
 
 if __name__ == "__main__":

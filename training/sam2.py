@@ -6,6 +6,7 @@ python -m training.sam2 --export checkpoints/tiny-sam2
 
 import json
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -138,17 +139,7 @@ def main() -> None:
     model = fresh().to(given.device)
     model.set_attn_implementation("eager")
     helpers = Helpers().to(given.device)
-    place = loop.RUNS / (given.name or "tiny-sam2")
     both = nn.ModuleDict({"model": model, "helpers": helpers})
-
-    loop.begin(place)
-    if given.keep:
-        loop.keep(place)
-        return
-    if given.export:
-        loop.resume(place / "state.pt", both)
-        export(model, place, Path(given.export))
-        return
 
     def step(number: int) -> dict[str, Tensor]:
         filmed = number >= given.clips_from and number % 2 == 1
@@ -159,8 +150,7 @@ def main() -> None:
                 return total(sam2_clips.loss_of(model, helpers, asked, number), "film")
             return total(loss_of(model, helpers, asked, number), "picture")
 
-    plan = loop.Plan(given.steps, given.lr)
-    loop.train(both, step, lambda: {**measure(model), **measure_films(model)}, plan, place, given.until)
+    loop.run(given, "tiny-sam2", both, step, lambda: {**measure(model), **measure_films(model)}, partial(export, model))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from pipeline.media import Picture
 from pipeline.records import Instances
 from pipeline.seams import Device, Options
@@ -32,3 +34,10 @@ class SegmenterOptions(Options):
     def open(self, device: Device) -> Segmenter:
         """Load what is heavy."""
         raise NotImplementedError
+
+
+def bare(found: Instances) -> list[int]:
+    """The rows that want a mask: in sight, and without one."""
+    codes = found.masks or (None,) * len(found)
+    visible = np.ones(len(found), np.bool_) if found.visible is None else found.visible
+    return [row for row, code in enumerate(codes) if code is None and visible[row]]

@@ -16,7 +16,7 @@ from pipeline.pretrained import Pretrained
 from pipeline.records import Instances
 from pipeline.sam2_image import Embedding, Prompt, Sam2Image, open_sam2, stability
 from pipeline.seams import Device
-from pipeline.segmenters import SegmenterOptions
+from pipeline.segmenters import SegmenterOptions, bare
 
 
 class Sam2(Pretrained, SegmenterOptions):
@@ -79,13 +79,6 @@ class _Sam2:
             ]
             for row in zip(logits, iou, steady, strict=True)
         ]
-
-
-def bare(found: Instances) -> list[int]:
-    """The rows that want a mask: in sight, and without one."""
-    codes = found.masks or (None,) * len(found)
-    visible = np.ones(len(found), np.bool_) if found.visible is None else found.visible
-    return [row for row, code in enumerate(codes) if code is None and visible[row]]
 
 
 def prompt_of(found: Instances, row: int) -> Prompt:

@@ -12,7 +12,7 @@ from pipeline.errors import blame
 from pipeline.media import Picture
 from pipeline.records import Change, Clip, Drop, Instances, sha256_of
 from pipeline.seams import Device
-from pipeline.segmenters import Segmenter, SegmenterOptions
+from pipeline.segmenters import Segmenter, SegmenterOptions, bare
 from pipeline.stages.stage import Batch, Memory, ModelStage
 
 
@@ -65,13 +65,10 @@ class Segment(ModelStage):
 def _prompts_of_rows(found: Instances) -> dict[int, str]:
     """The rows that want a mask, each with the hash of what marks it: its box and points, not its class."""
     out = {}
-    for row in range(len(found)):
-        has_mask = found.masks is not None and found.masks[row] is not None
-        hidden = found.visible is not None and not found.visible[row]
-        if not has_mask and not hidden:
-            points = found.points[row] if found.points is not None else None
-            marks = [found.boxes_xyxy[row].tolist(), None if points is None else points.tolist()]
-            out[row] = sha256_of(marks)[:32]
+    for row in bare(found):
+        points = found.points[row] if found.points is not None else None
+        marks = [found.boxes_xyxy[row].tolist(), None if points is None else points.tolist()]
+        out[row] = sha256_of(marks)[:32]
     return out
 
 
