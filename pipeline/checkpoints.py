@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ModelMissing
+from pipeline.errors import ModelMissing, first_line
 from pipeline.shipped import candidates, roots
 
 FOLDER = "checkpoints"
@@ -171,5 +171,6 @@ def _one_line(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelMissing(f"{name}: cannot be downloaded: {said}; or put its files into {FOLDER}/{name}") from error
+        raise ModelMissing(
+            f"{name}: cannot be downloaded: {first_line(error)}; or put its files into {FOLDER}/{name}"
+        ) from error

@@ -144,6 +144,15 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says of a failure, in one line; the kind of error, where it says nothing.
+
+    >>> first_line(OSError("no route")), first_line(KeyError())
+    ('no route', 'KeyError')
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for a mistyped name, or nothing.
 

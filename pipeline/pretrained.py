@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline import checkpoints
-from pipeline.errors import ModelMissing
+from pipeline.errors import ModelMissing, first_line
 from pipeline.seams import Device, Options
 
 EXACT = 2e-6
@@ -150,8 +150,7 @@ def _one_line(folder: Path, class_name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelMissing(f"{folder}: no {class_name} can be opened there: {said}") from error
+        raise ModelMissing(f"{folder}: no {class_name} can be opened there: {first_line(error)}") from error
 
 
 @contextmanager
