@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.muon import Muon
+
 RUNS = Path("outputs/training")
 KEPT = Path(__file__).parent / "state"
 """States that travel with the repository: a run that has none of its own goes on from there."""
@@ -25,7 +27,10 @@ Measure = Callable[[], dict[str, float]]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how fast, and how often to look."""
+    """How long, how fast, and how often to look.
+
+    Matrices with `orthogonal` in their names, if it is given, are turned by Muon, `orthogonal_times` as fast.
+    """
 
     steps: int
     lr: float
@@ -33,6 +38,9 @@ class Plan:
     decay: float = 0.25
     weight_decay: float = 0.05
     clip: float = 1.0
+    orthogonal: str = ""
+    orthogonal_times: float = 20.0
+    orthogonal_decay: float = 0.01
     log_every: int = 50
     save_every: int = 250
     measure_every: int = 1000
@@ -64,13 +72,17 @@ def rate(step: int, plan: Plan) -> float:
 
 
 def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Make AdamW; only matrices decay, no gains, biases or single vectors."""
-    learnt = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learnt if p.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+    """Make AdamW, with Muon for the matrices that the plan names; only matrices decay, no gains, biases or vectors."""
+    learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    hidden = {name for name, p in learnt.items() if plan.orthogonal and plan.orthogonal in name and p.ndim == 2}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for name, p in learnt.items() if p.ndim > 1 and name not in hidden]},
+        {"params": [p for p in learnt.values() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
+    if hidden:
+        turned = {"orthogonal": True, "times": plan.orthogonal_times, "weight_decay": plan.orthogonal_decay}
+        groups.append({"params": [learnt[name] for name in learnt if name in hidden], **turned})
+    return Muon(groups, lr=plan.lr, betas=(0.9, 0.98), weight_decay=plan.weight_decay)
 
 
 def train(model: nn.Module, step: Step, measure: Measure, plan: Plan, place: Path, until: int | None = None) -> None:
@@ -101,6 +113,7 @@ def run(
     step: Step,
     measure: Measure,
     export: Callable[[Path, Path], None],
+    orthogonal: str = "",
 ) -> None:
     """Do what the command line asks: keep the state, export (from the run's folder to another), or train."""
     place = RUNS / (given.name or name)
@@ -111,7 +124,8 @@ def run(
         resume(place / "state.pt", model)
         export(place, Path(given.export))
     else:
-        train(model, step, measure, Plan(given.steps, given.lr), place, given.until)
+        plan = Plan(given.steps, given.lr, orthogonal=orthogonal)
+        train(model, step, measure, plan, place, given.until)
 
 
 def means(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -126,7 +140,7 @@ def means(rows: list[dict[str, float]]) -> dict[str, float]:
 def learn(model: nn.Module, optimizer: torch.optim.Optimizer, step: Step, number: int, plan: Plan) -> dict[str, float]:
     """Take one step; what it did is told in numbers."""
     for group in optimizer.param_groups:
-        group["lr"] = rate(number, plan)
+        group["lr"] = rate(number, plan) * group.get("times", 1.0)
     model.train()
     torch.manual_seed(number)
     parts = step(number)

@@ -18,6 +18,8 @@ SEED = 4_000_000
 
 IMAGE_PX, PATCH_PX = 256, 16
 GRID = IMAGE_PX // PATCH_PX
+FINE = 8
+"""Places along the side of a patch that are told apart when it is asked what is there."""
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 """Of CLIP's pictures, as in transformers' image processor."""
@@ -35,6 +37,8 @@ class Batch:
     on        (B, P) a patch is on an object, or in the middle of one
     middle    (B, P) a patch is the middle of an object
     shape, color   (B, P) of the object that a patch is on; -1 where there is none
+    owner     (B, P) number of that object; -1 where there is none
+    figure    (B, P, 8, 8) what of a patch any object covers
     """
 
     pixels: Tensor
@@ -46,6 +50,8 @@ class Batch:
     middle: Tensor
     shape: Tensor
     color: Tensor
+    owner: Tensor
+    figure: Tensor
 
 
 def batch(number: int, pictures: int) -> Batch:
@@ -92,7 +98,19 @@ def answer(found: Instances, asked: list[Query]) -> tuple[NDArray[np.generic], .
     look = np.array([*((shapes.index(shape), colors.index(color)) for color, shape in there), (-1, -1)], np.int64)[
         owner
     ]
-    return fits, heard, target, (owner >= 0).astype(np.float32), middle, look[:, 0], look[:, 1]
+    on = (owner >= 0).astype(np.float32)
+    return fits, heard, target, on, middle, look[:, 0], look[:, 1], owner, figure(found)
+
+
+def figure(found: Instances) -> NDArray[np.float32]:
+    """Tell at 8 x 8 places of each patch whether any object is there: (P, 8, 8)."""
+    h, w = found.size_hw
+    covered = np.zeros((IMAGE_PX, IMAGE_PX), bool)
+    for code in found.masks or ():
+        covered[:h, :w] |= masks.decode(code or masks.NOTHING, found.size_hw)
+    step = PATCH_PX // FINE
+    cells = covered[step // 2 :: step, step // 2 :: step].reshape(GRID, FINE, GRID, FINE)
+    return cells.transpose(0, 2, 1, 3).reshape(GRID * GRID, FINE, FINE).astype(np.float32)
 
 
 def owners(

@@ -48,7 +48,7 @@ def test_pictures_are_prepared_as_transformers_does(size_hw):
 def test_each_object_has_one_middle_and_its_names_fit_there():
     asked = asking.queries(np.random.default_rng(0))
     one = scene(0, 3)
-    fits, heard, boxes, on, middle, shape, color = owlv2_batch.answer(one.found, asked)
+    fits, heard, boxes, on, middle, shape, color, owner, figure = owlv2_batch.answer(one.found, asked)
     assert middle.sum() == len(one.found)
     assert (fits.sum(axis=1) == 2 * middle).all()  # its kind and its shape
     assert (heard[middle > 0] == 1).all()
@@ -60,14 +60,18 @@ def test_each_object_has_one_middle_and_its_names_fit_there():
         assert abs(place % 16 + 0.5 - x) <= 1 and abs(place // 16 + 0.5 - y) <= 1  # noqa: PT018
     assert ((shape >= 0) == (on > 0)).all()
     assert ((color >= 0) == (on > 0)).all()
+    assert ((owner >= 0) == (on > 0)).all()
+    assert figure.shape == (256, 8, 8)
+    assert (figure[on * (1 - middle) > 0].max((1, 2)) == 1).all()
 
 
 def test_a_picture_of_nothing_has_no_answers():
     from pipeline.records import empty
 
     asked = asking.queries(np.random.default_rng(0))
-    fits, heard, _, on, middle, shape, _ = owlv2_batch.answer(empty((192, 256)), asked)
+    fits, heard, _, on, middle, shape, _, owner, figure = owlv2_batch.answer(empty((192, 256)), asked)
     assert (fits.sum(), heard.min(), on.sum(), middle.sum(), shape.max()) == (0, 1, 0, 0, -1)
+    assert (owner.max(), figure.max()) == (-1, 0)
 
 
 def test_what_is_held_out_is_never_asked_for():
