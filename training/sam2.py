@@ -103,7 +103,7 @@ ABOUT = {
     "what": "`Sam2VideoModel` with 2.6 million weights, for pictures of 192 x 192 pixels; it loads as `Sam2Model` too.",
     "data": "Scenes and films of `pipeline/toyworld`, each drawn once: seven shapes in six colours, on each other;"
     " things that move, turn, grow, hide, leave and come back, look alike, and scene cuts.",
-    "command": "python -m training.sam2 --bf16",
+    "command": "python -m training.sam2 --bf16 --until 2500\npython -m training.sam2",
 }
 
 

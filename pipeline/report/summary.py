@@ -123,9 +123,9 @@ def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
         yield in_one_line(": ".join(part for part in parts if part))
 
 
-def show_scores(scores: Mapping[str, Any]) -> str:
-    """AP, AP50 and AR by kind, and AP50 by class."""
-    kinds = scores["kinds"]
+def show_scores(scores: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> str:
+    """AP, AP50 and AR by kind, and AP50 by class; kinds of another run may stand `beside`."""
+    kinds = {**scores["kinds"], **(beside or {})}
     rows = [(kind, *(_share(said[figure]) for figure in ("ap", "ap50", "ar100"))) for kind, said in kinds.items()]
     by_class = [
         (name, str(own["objects"]), *(_share(said["per_class"][name]["ap50"]) for said in kinds.values()))

@@ -406,8 +406,11 @@ def demo(tmp_path_factory):
 def test_the_demo_ends_with_a_dataset_and_its_scores(demo):
     out, said = demo
     assert said["summary"]["pictures"] == 6
-    assert said["scores"]["kinds"]["mask"]["ap50"] > 0.7
+    assert said["scores"]["kinds"]["mask"]["ap50"] > 0.85
+    assert said["scores"]["kinds"]["mask"]["ap"] > said["grabcut"]["kinds"]["mask"]["ap"] + 0.05
     assert said["scores"] == json.loads(here("evaluate", out, "--truth", out / "scenes/truth.json", "--json").stdout)
+    baseline = here("evaluate", out / "grabcut", "--truth", out / "scenes/truth.json", "--json")
+    assert said["grabcut"] == json.loads(baseline.stdout)
 
 
 def test_the_demo_against_itself_is_perfect(demo, tmp_path):
