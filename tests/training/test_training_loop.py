@@ -52,7 +52,8 @@ def test_a_state_that_was_kept_is_gone_on_from(monkeypatch, capsys):
     run(owlv2, monkeypatch, "--name", "run", "--until", "2")
     run(owlv2, monkeypatch, "--name", "whole", "--until", "2")
     whole, again = weights("whole"), weights("run")
-    assert all(torch.allclose(whole[key], again[key], atol=1e-6) for key in whole)  # moments were bfloat16
+    apart = max((whole[key] - again[key]).abs().max() for key in whole)
+    assert apart < 1e-5, apart  # moments were bfloat16; without them it is 3e-5
     lines = [json.loads(line) for line in Path("outputs/training/run/curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
 
