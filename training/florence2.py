@@ -24,6 +24,9 @@ WEIGHTS = {"words": 1.0, "places": 1.0, "looks": 0.5, "boxes": 0.5, "meant": 1.0
 BLUR = 5.0
 """How far beside the right place an answer is still nearly right: the spread of a bell, in places; 5 are a pixel."""
 
+MATRICES = r"(language_model.*layers|vision_tower\.blocks)\..*weight"
+"""What Muon turns: attention and what follows it, in words and in pictures."""
+
 RARE = 5.0
 """Patches that are meant count so much more than the many that are not."""
 
@@ -135,7 +138,7 @@ def main() -> None:
         with bf16:
             return loss_of(model, helpers, first, asked)
 
-    loop.run(given, "tiny-florence2", both, step, lambda: measure(model), export)
+    loop.run(given, "tiny-florence2", both, step, lambda: measure(model), export, orthogonal=MATRICES)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ All that is random in step N follows from N: a run that was stopped and taken up
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ Measure = Callable[[], dict[str, float]]
 class Plan:
     """How long, how fast, and how often to look.
 
-    Matrices with `orthogonal` in their names, if it is given, are turned by Muon, `orthogonal_times` as fast.
+    Matrices whose names have the pattern `orthogonal`, if it is given, are turned by Muon, `orthogonal_times` as fast.
     """
 
     steps: int
@@ -74,7 +75,8 @@ def rate(step: int, plan: Plan) -> float:
 def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """Make AdamW, with Muon for the matrices that the plan names; only matrices decay, no gains, biases or vectors."""
     learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    hidden = {name for name, p in learnt.items() if plan.orthogonal and plan.orthogonal in name and p.ndim == 2}
+    turns = re.compile(plan.orthogonal or "(?!)")
+    hidden = {name for name, p in learnt.items() if turns.search(name) and p.ndim == 2}
     groups: list[dict[str, Any]] = [
         {"params": [p for name, p in learnt.items() if p.ndim > 1 and name not in hidden]},
         {"params": [p for p in learnt.values() if p.ndim <= 1], "weight_decay": 0.0},
