@@ -8,6 +8,7 @@ the mask's own box, because most masks are small and most pictures are not. Hole
 from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ NOTHING = b"0"
 MAX_CHARS_A_RUN = 7  # 35 bits: more than any picture has pixels
 LONGER = 16 * 32 ** np.arange(MAX_CHARS_A_RUN)
 """From which size on a number needs one more character: 5 bits each, one of all for the sign."""
+AT_ONCE = 255
+"""Masks whose pixels pycocotools 2.0.11 can count in a call: with one more a byte overflows."""
 CHARACTERS, MORE = bytes(range(48, 112)), 80
 """All that a code is made of; from 80 on they say that the number goes on in the next."""
 
@@ -149,9 +152,20 @@ def pack(runs: Runs) -> bytes:
 
 def unpack(code: bytes) -> Runs:
     """Characters to run lengths: bytes -> (K,). Raises `BadRecord` where they are no code at all."""
-    if not code or code.translate(None, CHARACTERS) or code[-1] >= MORE:
+    runs, _ = numbers(code)
+    for start in (1, 2):  # the runs of one colour are stored as changes
+        runs[start::2] = runs[start::2].cumsum()
+    return runs
+
+
+def numbers(characters: bytes) -> tuple[Runs, Runs]:
+    """The numbers that characters stand for, and where the last character of each is: bytes -> (K,), (K,).
+
+    Raises `BadRecord` where they are no code at all.
+    """
+    if not characters or characters.translate(None, CHARACTERS) or characters[-1] >= MORE:
         raise BadRecord("mask: not a run-length code")
-    digits = np.frombuffer(code, np.uint8) - np.int64(48)
+    digits = np.frombuffer(characters, np.uint8) - np.int64(48)
     last = (digits < 32).nonzero()[0]
     first = np.zeros_like(last)
     first[1:] = last[:-1] + 1
@@ -159,11 +173,9 @@ def unpack(code: bytes) -> Runs:
     if count.max() > MAX_CHARS_A_RUN:
         raise BadRecord("mask: a run length is too large")
     place = np.arange(len(digits)) - first.repeat(count)
-    runs = np.add.reduceat((digits & 31) << 5 * place, first)
-    runs -= (digits[last] & 16) << 5 * count - 4  # the last character carries the sign
-    for start in (1, 2):  # the runs of one colour are stored as changes
-        runs[start::2] = runs[start::2].cumsum()
-    return np.asarray(runs)
+    out = np.add.reduceat((digits & 31) << 5 * place, first)
+    out -= (digits[last] & 16) << 5 * count - 4  # the last character carries the sign
+    return out, last
 
 
 def validate(code: bytes, size_hw: Size) -> bytes:
@@ -199,11 +211,21 @@ def area(code: bytes) -> int:
 
 def areas(codes: Sequence[bytes]) -> list[int]:
     """Pixels in each mask of a record, all at once: N codes -> N."""
-    if not codes:
-        return []
+    return _areas([{"size": (1, 1), "counts": code} for code in codes])  # the size is not used
+
+
+def _areas(rles: Sequence[dict[str, Any]]) -> list[int]:
     from pycocotools import mask as coco
 
-    return [int(px) for px in coco.area([{"size": (1, 1), "counts": code} for code in codes])]  # the size is not used
+    return [px for i in range(0, len(rles), AT_ONCE) for px in coco.area(rles[i : i + AT_ONCE]).tolist()]
+
+
+def measured(codes: Sequence[bytes], size_hw: Size) -> tuple[list[int], Runs]:
+    """Pixels and box (x, y, width, height) of each mask of a record, of which there is one: N codes -> N, (N, 4)."""
+    from pycocotools import mask as coco
+
+    rles = [{"size": size_hw, "counts": code} for code in codes]
+    return _areas(rles), coco.toBbox(rles).astype(np.int64)
 
 
 def boxes(codes: Sequence[bytes], size_hw: Size) -> NDArray[np.float32]:

@@ -216,3 +216,11 @@ def test_a_lonely_logit_is_found_wherever_it_is(pixel):
 def test_packing_and_unpacking(runs, times):
     runs = np.array([*runs * times, 1])  # a last run of nothing would not be written
     assert masks.unpack(masks.pack(runs)).tolist() == runs.tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 600])
+def test_a_picture_may_have_many_masks(count):
+    """pycocotools 2.0.11 counts the pixels of 255 at a time."""
+    code = masks.encode(np.eye(5, dtype=bool))
+    assert masks.areas([code] * count) == [5] * count
+    assert masks.boxes([code] * count, (5, 5)).tolist() == [[0, 0, 5, 5]] * count
