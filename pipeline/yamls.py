@@ -17,6 +17,8 @@ from pipeline.errors import ConfigError, nearest
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 
+MAX_VALUE = 100  # characters of a number, a date or the like
+TEXT_TAG = "tag:yaml.org,2002:str"
 PLAIN_TAGS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
 Place = tuple[str | int, ...]
@@ -108,9 +110,11 @@ def _value(
 
 
 def _scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode, at: str) -> Any:
+    if node.tag != TEXT_TAG and len(node.value) > MAX_VALUE:  # a number in base 60 takes the square of its length
+        raise ConfigError(f"{at}: {node.value[:20]}... is no value; put text in quotes")
     try:
         return loader.construct_object(node)
-    except ValueError as error:  # 2024-02-31
+    except (ValueError, LookupError, ArithmeticError, AttributeError) as error:  # 2024-02-31, !!bool x
         raise ConfigError(f"{at}: {node.value} is no value: {error}; put text in quotes") from error
 
 
