@@ -41,7 +41,7 @@ class Export(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in FORMATS:
+            if ":" not in name and name not in FORMATS:
                 raise ValueError(f"no format {name!r}{nearest(name, FORMATS)} (have {', '.join(sorted(FORMATS))})")
         return names
 

@@ -3,16 +3,17 @@
 A dataset is whole or absent, and replaces the one before only when what was read back is what was meant.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import CheckFailed
-from pipeline.formats import FORMATS, Format, fidelity, publish
+from pipeline.formats import fidelity, format_of, publish
+from pipeline.ontology import Ontology
 from pipeline.plan import Chain, replayed
 from pipeline.records import Clip, sha256_of
 from pipeline.store import Store
@@ -29,13 +30,14 @@ class Exported:
     rewritten: int = 0
     by_class: dict[str, int] = field(default_factory=dict)
     fidelity: dict[str, Any] = field(default_factory=dict)
+    unsaid: dict[str, int] = field(default_factory=dict)
 
 
 def made_from(config: Config, name: str, done: Mapping[str, tuple[Clip, Chain]]) -> str:
     """The hash of all that a dataset depends on: pictures by name and content, records, class numbers, the format."""
     return sha256_of(
         {
-            "format": [name, _format(name).VERSION, config.export.hard_link],
+            "format": [name, format_of(name).version, config.export.hard_link],
             "numbers": config.ontology.numbers(),
             "active": sorted(config.ontology.names),
             "pictures": [[clip.name, clip.id, chain.digest] for clip, chain in done.values()],
@@ -58,33 +60,65 @@ def export(
     tick: Callable[[], None] = lambda: None,
 ) -> Exported:
     """Write the run's records as format `name` to `place`; raises `CheckFailed` if reading back shows a difference."""
-    out = Exported(str(place), made_from(config, name, done))
-    format_ = _format(name)
 
     def records() -> Iterator[Clip]:
         for clip, chain in done.values():
             tick()
             yield replayed(clip, chain.keys, store)
 
+    made = made_from(config, name, done)
+    return written(records, config.ontology, name, place, made, config.export.hard_link)
+
+
+def written(
+    records: Callable[[], Iterator[Clip]],
+    ontology: Ontology,
+    name: str,
+    place: Path,
+    made_from: str,
+    hard_link: bool = False,
+) -> Exported:
+    """Write clips as format `name` to `place`, and read them back; they are asked for twice, and are the same.
+
+    Raises `CheckFailed` where that shows a difference, and leaves what is at `place` as it was.
+    """
+    out = Exported(str(place), made_from)
+    format_ = format_of(name)
+    left_out: set[str] = set()
+
+    def fitting() -> Iterator[Clip]:
+        for clip in records():
+            fit = format_.fit(clip)
+            if fit is None:
+                left_out.add(clip.name)
+            else:
+                yield fit
+
     def counted() -> Iterator[Clip]:
         by_class: Counter[str] = Counter()
-        for clip in records():
+        for clip in fitting():
             out.pictures += 1
             out.rewritten += clip.rewrite is not None
-            by_class.update(clip.found[0].names)
+            for found in clip.found:
+                by_class.update(found.names)
             yield clip
         out.objects, out.by_class = by_class.total(), dict(sorted(by_class.items()))
 
-    with publish.publish(place, out.made_from) as new:
-        format_.write(counted(), config.ontology, new, hard_link=config.export.hard_link)
-        check = fidelity.compare(records(), format_.read(new))
+    with publish.publish(place, made_from) as new:
+        out.unsaid = dict(format_.write(counted(), ontology, new, hard_link=hard_link))
+        if left_out:
+            out.unsaid["pictures left out: training would pass them over"] = len(left_out)
+        check = fidelity.compare(fitting(), format_.read(new), format_.masks, format_.stems)
         out.fidelity = check.to_json()
+        told(place).write_text(json.dumps(out.fidelity, indent=1) + "\n", encoding="utf-8")
         if not check.ok:
             raise CheckFailed(
-                f"export to {name}: what was read back is not what was meant: {check}; {place} is as it was"
+                f"export to {name}: what was read back is not what was meant: {check}; {place} is as it was;"
+                f" {told(place)} names every object"
             )
     return out
 
 
-def _format(name: str) -> Format:
-    return import_module(FORMATS[name])
+def told(place: Path) -> Path:
+    """Where it is told how faithful the dataset at `place` is, or the one that would have replaced it."""
+    return place.with_name(f"{place.name}.export_fidelity.json")

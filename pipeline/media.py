@@ -6,9 +6,11 @@ is decoded. Whatever a library raises is a `BadMedia` here.
 
 import errno
 import fcntl
+import hashlib
 import io
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -193,9 +195,37 @@ def export_picture(clip: Clip, to: Path, hard_link: bool = False) -> None:
             to.unlink()
             raise
         return
-    content = _content(clip, clip.path)
+    content = exported(clip)
     with to.open("xb") as file:
-        file.write(content if clip.rewrite is None else pixels.to_png(decode(content)))
+        file.write(content)
+
+
+def exported(clip: Clip) -> bytes:
+    """What `export_picture` writes. Raises `BadMedia`."""
+    content = _content(clip, clip.path)
+    return content if clip.rewrite is None else pixels.to_png(decode(content))
+
+
+def export_film(clip: Clip, to: Path, hard_link: bool = False) -> None:
+    """Copy a film's own bytes to a new file, or link them on request; raises `BadMedia` where they have changed."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if not (hard_link and _hard_linked(clip.path, to)):
+            shutil.copyfile(clip.path, to)
+    except OSError as error:
+        raise BadMedia("changed", error.strerror or str(error)) from error
+    if film_id(str(to)) != clip.id:
+        to.unlink()
+        raise BadMedia("changed", "other bytes than when the run began")
+
+
+def film_id(path: str) -> str:
+    """A film's id by content, as `records.clip_id`, a part at a time. Raises `BadMedia`."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path may be no Unicode
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise BadMedia("unreadable", error.strerror or str(error)) from error
 
 
 def _hard_linked(source: str, to: Path) -> bool:

@@ -60,8 +60,8 @@ class Options(BaseModel):
         return {}
 
 
-def lookup(name: str, table: Mapping[str, str], kind: str) -> type[Any]:
-    """The class behind `name`: a row of `table`, or `package.module:Class`; raises `UnknownName`."""
+def lookup(name: str, table: Mapping[str, str], kind: str) -> Any:
+    """What is behind `name`: a row of `table`, or `package.module:Class`; raises `UnknownName`."""
     target = table.get(name, name)
     module, colon, attribute = target.partition(":")
     if not colon:
@@ -69,6 +69,6 @@ def lookup(name: str, table: Mapping[str, str], kind: str) -> type[Any]:
             f"no {kind} {name!r}{nearest(name, table)} (have {', '.join(sorted(table))}, or give module:Class)"
         )
     try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: ':Class', '..module:Class'
         raise UnknownName(f"{kind} {name!r} cannot be imported: {error}") from error

@@ -100,7 +100,7 @@ def test_an_ontology(ontology, names):
         ("select:\n  threshold: 2", ["run.yaml:5: select.threshold: input should be less than or equal to 1 (got 2)"]),
         ("select: 0.2", ["run.yaml:4: select: want keys and values below it, got 0.2"]),
         ("select: [0.2]", ["run.yaml:4: select: want keys and values below it, got [0.2]"]),
-        ("export: {formats: [cocoa]}", ["no format 'cocoa'; did you mean coco? (have coco)"]),
+        ("export: {formats: [cocoa]}", ["no format 'cocoa'; did you mean coco? (have coco, coco_polygon, "]),
         ("export: {formats: coco}", ["run.yaml:4: export.formats: want a list, as in [coco]"]),
         ("run: {workers: 0}", ["run.yaml:4: run.workers:"]),
         ("run: {in_flight: 5}", ["run.yaml:4: run.in_flight:"]),

@@ -65,8 +65,13 @@ def files(place):
 
 def test_what_a_dataset_has(run):
     out = written(run)
-    data = json.loads((run.place / "annotations.json").read_text())
-    assert files(run.place).keys() == {"annotations.json", "manifest.json", "images/a.png", "images/b/c.png"}
+    data = json.loads((run.place / "annotations/instances_default.json").read_text())
+    assert files(run.place).keys() == {
+        "annotations/instances_default.json",
+        "manifest.json",
+        "images/a.png",
+        "images/b/c.png",
+    }
     assert (out.pictures, out.objects, out.rewritten) == (2, len(data["annotations"]), 0)
     assert out.by_class == {"cat": 2, "dog": 2}
     assert out.fidelity["ok"]
@@ -127,7 +132,7 @@ def test_which_pictures_are_part_of_a_dataset(run, change):
 
 def test_another_version_of_the_format_is_another_dataset(run, monkeypatch):
     written(run)
-    monkeypatch.setattr(coco, "VERSION", coco.VERSION + 1)
+    monkeypatch.setattr(coco, "COCO", replace(coco.COCO, version=coco.COCO.version + 1))
     assert not up_to_date(CONFIG, "coco", run.place, run.done)
 
 
@@ -150,7 +155,7 @@ def reading_back(change):
         reading = coco.read(place)
         return Reading(reading.names, (clip for c in reading.clips for clip in change(c)), reading.problems)
 
-    return SimpleNamespace(VERSION=coco.VERSION, write=coco.write, read=read)
+    return replace(coco.COCO, read=read)
 
 
 def shifted(clip):
@@ -191,20 +196,24 @@ def without_b(clip):
 def test_what_is_not_what_was_meant_is_not_published(run, monkeypatch, spoil, said):
     written(run)
     before = files(run.place)
-    monkeypatch.setattr(export_, "_format", lambda _: reading_back(spoil))
+    monkeypatch.setattr(export_, "format_of", lambda _: reading_back(spoil))
     with pytest.raises(
         CheckFailed, match=f"export to coco: what was read back is not what was meant: .*{said}.* is as it was"
     ):
         written(run)
     assert files(run.place) == before
-    assert [path.name for path in run.place.parent.iterdir()] == ["coco"]
+    told = json.loads((run.place.parent / "coco.export_fidelity.json").read_text())
+    assert (told["ok"], sorted(path.name for path in run.place.parent.iterdir())) == (
+        False,
+        ["coco", "coco.export_fidelity.json"],
+    )
 
 
 def test_a_first_dataset_that_fails_the_check_is_not_there(run, monkeypatch):
-    monkeypatch.setattr(export_, "_format", lambda _: reading_back(shifted))
+    monkeypatch.setattr(export_, "format_of", lambda _: reading_back(shifted))
     with pytest.raises(CheckFailed):
         written(run)
-    assert list(run.place.parent.iterdir()) == []
+    assert [path.name for path in run.place.parent.iterdir()] == ["coco.export_fidelity.json"]
 
 
 def test_stopped_while_writing_the_old_dataset_stays(run):
@@ -225,3 +234,21 @@ def test_stopped_while_writing_the_old_dataset_stays(run):
 def test_an_empty_run_is_an_empty_dataset(run):
     out = export(CONFIG, "coco", run.place, {}, run.store)
     assert (out.pictures, out.objects, out.by_class, out.fidelity["ok"]) == (0, 0, {}, True)
+
+
+def test_pictures_that_yolo_would_pass_over(tmp_path):
+    """ultralytics knows no `.ppm`, and drops what is under 10 pixels; a picture of either kind spoils no dataset."""
+    from pipeline.formats import yolo
+    from pipeline.records import Clip, Frame, clip_id
+
+    clips = []
+    for name, size_hw in (("a.png", (20, 30)), ("b.ppm", (20, 30)), ("c.jfif", (20, 30)), ("d.png", (9, 30))):
+        path = tmp_path / name
+        Image.new("RGB", size_hw[::-1]).save(path, "PPM" if name == "b.ppm" else "PNG")
+        found = instances([(1, 1, 9, 9)], size_hw=size_hw, masks=[square(1, 1, 9, 9, size_hw)])
+        clips.append(Clip(clip_id(path.read_bytes()), name, str(path), (Frame(0, 0.0, size_hw),), None, (found,)))
+    place = tmp_path / "yolo"
+    out = export_.written(lambda: iter(clips), Ontology.parse("dog"), "yolo_seg", place, "x")
+    assert [clip.name for clip in yolo.read(place).clips] == ["a.png", "b.ppm.png", "c.jfif.png"]
+    assert (out.pictures, out.objects, out.rewritten, out.fidelity["ok"]) == (3, 3, 2, True)
+    assert out.unsaid == {"pictures left out: training would pass them over": 1}

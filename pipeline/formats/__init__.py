@@ -1,15 +1,40 @@
 """Records to datasets and back: the seam, and the table of formats."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.ontology import Ontology
 from pipeline.records import Clip
+from pipeline.seams import lookup
 
-FORMATS = {"coco": "pipeline.formats.coco"}
-"""Format name -> module with `VERSION`, `write` and `read`."""
+FORMATS = {
+    "coco": "pipeline.formats.coco:COCO",
+    "coco_polygon": "pipeline.formats.coco:COCO_POLYGON",
+    "coco_results": "pipeline.formats.coco:COCO_RESULTS",
+    "youtube_vis": "pipeline.formats.youtube_vis:YOUTUBE_VIS",
+    "imagefolder": "pipeline.formats.imagefolder:IMAGEFOLDER",
+    "parquet": "pipeline.formats.parquet:PARQUET",
+    "sav": "pipeline.formats.sav:SAV",
+    "sav_manual": "pipeline.formats.sav:SAV_MANUAL",
+    "sav_png": "pipeline.formats.sav_png:SAV_PNG",
+    "yolo_seg": "pipeline.formats.yolo:YOLO_SEG",
+    "yolo_box": "pipeline.formats.yolo:YOLO_BOX",
+}
+"""Format name -> the `Format` in its module."""
+
+
+class Masks(StrEnum):
+    """What becomes of a mask in a format, and so what reading back has to show."""
+
+    EXACT = "exact"
+    """Every pixel is kept: run lengths."""
+    OUTLINES = "outlines"
+    """An outline is drawn again by whoever reads it: nearly every pixel is kept."""
+    BOXES = "boxes"
+    """Only the box around it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +58,60 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
 
 
-class Format(Protocol):
-    """A format is a module with these."""
+class Write(Protocol):
+    """Clips to a dataset."""
 
-    VERSION: int
+    def __call__(
+        self, clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False
+    ) -> Mapping[str, int]:
+        """Write the dataset into the empty folder `place`: pictures and annotations, each clip looked at once.
 
-    def write(self, clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> None:
-        """Write the dataset into the empty folder `place`: pictures and annotations, each clip looked at once."""
+        Answers with what the format has no way to say: words -> how often. Raises `BadRecord` for a clip or an object
+        that cannot be in such a dataset, `BadMedia` for a picture that changed since it was looked at.
+        """
         ...
 
-    def read(self, place: Path) -> Reading:
+
+class Read(Protocol):
+    """A dataset to clips."""
+
+    def __call__(self, place: Path) -> Reading:
         """Read a dataset from a folder (or the annotation file in it); raises `BadDataset` if nothing can be read."""
         ...
+
+
+def as_it_is(clip: Clip) -> Clip | None:
+    """Every clip can be in the dataset."""
+    return clip
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: how it is written and read, and what it promises.
+
+    version   raised when what is written changes
+    masks     what becomes of masks
+    films     clips of several frames can be written, too
+    stems     no two pictures may differ in their suffix alone
+    unpack    reads, where pictures lie in files of the format's own: they are put into the folder given, one by one
+    fit       a clip as it can be in such a dataset: its picture written anew, or None where its users pass it over
+    """
+
+    version: int
+    write: Write
+    read: Read
+    masks: Masks = Masks.EXACT
+    films: bool = False
+    stems: bool = False
+    unpack: Callable[[Path, Path], Reading] | None = None
+    fit: Callable[[Clip], Clip | None] = as_it_is
+
+    def read_with_pictures(self, place: Path, folder: Path) -> Reading:
+        """Read, and have all pictures in files: those of the dataset, or new ones in the empty `folder`."""
+        return self.unpack(place, folder) if self.unpack else self.read(place)
+
+
+def format_of(name: str) -> Format:
+    """The format behind a name of the table, or behind `module:NAME`; raises `UnknownName`."""
+    found: Format = lookup(name, FORMATS, "format")
+    return found

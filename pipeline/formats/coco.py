@@ -1,41 +1,67 @@
-"""COCO instances: `images/` and `annotations.json`, with masks as compressed run lengths, exact to the pixel.
+"""COCO instances: `images/` and `annotations/instances_default.json`, masks as compressed run lengths, exact.
 
 Written without a clock, one annotation a line, ASCII, so that two runs can be compared with `diff`. What is
 made of anybody's file is in `coco_reading`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
-from pipeline import __version__, masks, media
-from pipeline.errors import BadMedia, BadRecord
+from pipeline import __version__
+from pipeline.formats import Format, Masks
 from pipeline.formats.coco_reading import read
-from pipeline.formats.naming import named
+from pipeline.formats.coco_rows import rows
+from pipeline.formats.spool import Spool, Spooled
+from pipeline.formats.writing import numbers_of, still, with_pictures
 from pipeline.ontology import Ontology
-from pipeline.reasons import in_words
-from pipeline.records import Clip, Instances, empty, uids
+from pipeline.records import Clip
 
-__all__ = ["VERSION", "read", "write", "write_annotations"]
+__all__ = ["COCO", "COCO_POLYGON", "COCO_RESULTS", "read", "write", "write_annotations"]
 
-VERSION = 1
-FILE = "annotations.json"
+FILE = "annotations/instances_default.json"
+"""Where COCO itself has it, and where CVAT and datumaro look."""
+RESULTS = "results.json"
 IMAGES = "images"
-QUALITY = ("iou", "stability", "agreement")  # the columns of `Instances.quality`
 
 
-def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> None:
+def write(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, polygons: bool = False
+) -> dict[str, int]:
     """Write pictures and annotations into the empty folder `place`, each clip looked at once, one in memory.
 
     Raises `BadRecord` for an object without a mask or of a class that is not exported, `BadMedia` for a picture that
     changed since it was looked at.
     """
     (place / IMAGES).mkdir()
-    _write_json(_with_pictures(clips, place / IMAGES, hard_link), ontology, place / FILE)
+    filled = Counter[str]()
+    pictures = with_pictures(clips, place / IMAGES, hard_link)
+    _write_json(pictures, ontology, place / FILE, filled if polygons else None)
+    return dict(+filled)
+
+
+def write_results(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> dict[str, int]:
+    """Write what a model found as a results file, which `COCO.loadRes` takes; the annotation file has none.
+
+    An object without a score has 1. Raises as `write`.
+    """
+    (place / IMAGES).mkdir()
+    pictures = with_pictures(map(_scored, clips), place / IMAGES, hard_link)
+    _write_json(pictures, ontology, place / FILE, results=place / RESULTS)
+    return {}
+
+
+def _scored(clip: Clip) -> Clip:
+    found = (
+        one if one.scores is not None else replace(one, scores=np.ones(len(one), np.float32)) for one in clip.found
+    )
+    return replace(clip, found=tuple(found))
 
 
 def write_annotations(clips: Iterable[Clip], ontology: Ontology, path: Path) -> None:
@@ -43,116 +69,59 @@ def write_annotations(clips: Iterable[Clip], ontology: Ontology, path: Path) -> 
     _write_json(((clip.name, clip) for clip in clips), ontology, path)
 
 
-def _with_pictures(clips: Iterable[Clip], images: Path, hard_link: bool) -> Iterator[tuple[str, Clip]]:
-    for name, clip in named(clips):
-        try:
-            media.export_picture(clip, images / name, hard_link)
-        except BadMedia as error:
-            raise BadMedia(error.reason, f"{clip.name}: {in_words(error.reason, error.detail)}") from error
-        yield name, clip
-
-
-class _Spooled(NamedTuple):
-    """A picture whose annotations wait in the spool: how many lines, and where they begin."""
-
-    name: str
-    size_hw: tuple[int, int]
-    begin: int
-    lines: int
-
-
-def _write_json(clips: Iterable[tuple[str, Clip]], ontology: Ontology, path: Path) -> None:
+def _write_json(
+    clips: Iterable[tuple[str, Clip]],
+    ontology: Ontology,
+    path: Path,
+    filled: Counter[str] | None = None,
+    results: Path | None = None,
+) -> None:
     """Write the file; pictures are numbered by the order of their names, annotations by picture, then row.
 
-    Numbers begin at 1: COCOeval takes id 0 for 'no match'. The order of the names is known at the end only,
-    so annotations wait, without their numbers, in a nameless file.
+    Annotations go into the file `results`, where that is given.
     """
-    numbers = {name: number for name, number in ontology.numbers().items() if name in ontology.names}
-    categories = [
-        {"id": number, "name": name, "supercategory": ""}
-        for name, number in sorted(numbers.items(), key=lambda item: item[1])
-    ]
-    with TemporaryFile(dir=path.parent) as spool:
-        pictures = sorted(_spool(name, clip, numbers, spool) for name, clip in clips)
-        with path.open("w", encoding="ascii", newline="\n") as out:
-            out.write(f'{{\n"info": {json.dumps({"description": "made by masklet", "version": __version__})},\n')
-            out.write('"licenses": [],\n')
-            _write_list(out, "categories", map(json.dumps, categories))
-            _write_list(out, "images", (_image(number, picture) for number, picture in enumerate(pictures, 1)))
-            _write_list(out, "annotations", _numbered(pictures, spool), end="\n}\n")
+    numbers = numbers_of(ontology)
+    categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
+    path.parent.mkdir(exist_ok=True)
+    with Spool(path.parent) as spool:
+        for name, clip in clips:
+            found = still(clip)
+            spool.add(name, found.size_hw, rows(clip, found, numbers, filled))
+        info = {"description": "made by masklet", "version": __version__}
+        images = (_image(number, picture) for number, picture in enumerate(spool.pictures(), 1))
+        with path.open("wb") as out:
+            out.write(f'{{\n"info": {json.dumps(info)},\n"licenses": [],\n'.encode("ascii"))
+            write_list(out, "categories", (line_of(category) for category in categories))
+            write_list(out, "images", images)
+            write_list(out, "annotations", [] if results else spool.blocks(), end=b"\n}\n")
+        if results:
+            with results.open("wb") as out:
+                _write_items(out, spool.blocks())
+                out.write(b"\n]\n")
 
 
-def _write_list(out: IO[str], key: str, lines: Iterable[str], end: str = ",\n") -> None:
-    out.write(f'"{key}": [')
-    before = "\n"
-    for line in lines:
-        out.write(before + line)
-        before = ",\n"
-    out.write("\n]" + end)
+def write_list(out: IO[bytes], key: str, lines: Iterable[bytes], end: bytes = b",\n") -> None:
+    out.write(f'"{key}": '.encode("ascii"))
+    _write_items(out, lines)
+    out.write(b"\n]" + end)
 
 
-def _image(number: int, picture: _Spooled) -> str:
+def _write_items(out: IO[bytes], lines: Iterable[bytes]) -> None:
+    """Begin a list; each line has a comma before it, which the first one does without."""
+    out.write(b"[")
+    for number, line in enumerate(lines):
+        out.write(line if number else line[1:])
+
+
+def line_of(item: Mapping[str, Any]) -> bytes:
+    return f",\n{json.dumps(item)}".encode("ascii")
+
+
+def _image(number: int, picture: Spooled) -> bytes:
     h, w = picture.size_hw
-    return json.dumps({"id": number, "file_name": picture.name, "width": w, "height": h})
+    return line_of({"id": number, "file_name": picture.name, "width": w, "height": h})
 
 
-def _numbered(pictures: list[_Spooled], spool: IO[bytes]) -> Iterator[str]:
-    """The waiting lines in the order of their pictures, each with its own number and its picture's."""
-    annotation = 0
-    for number, picture in enumerate(pictures, 1):
-        spool.seek(picture.begin)
-        for _ in range(picture.lines):
-            annotation += 1
-            rest = spool.readline().decode("ascii")
-            yield f'{{"id": {annotation}, "image_id": {number}, {rest[1:-1]}'
-
-
-def _spool(name: str, clip: Clip, numbers: Mapping[str, int], spool: IO[bytes]) -> _Spooled:
-    if len(clip.frames) != 1:
-        raise BadRecord(f"{clip.name}: a film; COCO has pictures only")
-    begin = spool.tell()
-    found = clip.found[0] if clip.found else empty(clip.frames[0].size_hw)
-    for row, uid in enumerate(uids(clip.id, found)):
-        try:
-            annotation = _annotation(found, row, numbers)
-        except BadRecord as error:
-            raise BadRecord(f"{uid} ({clip.name}): {error}") from error
-        spool.write(json.dumps(annotation, sort_keys=True, allow_nan=False).encode("ascii") + b"\n")
-    return _Spooled(name, clip.frames[0].size_hw, begin, len(found))
-
-
-def _annotation(found: Instances, row: int, numbers: Mapping[str, int]) -> dict[str, Any]:
-    """COCO's annotation of a row, without its own number and its picture's."""
-    code = found.masks[row] if found.masks is not None else None
-    if found.names[row] not in numbers:
-        raise BadRecord(f"{found.names[row]!r} is no class that is exported")
-    if code is None or not masks.area(code):
-        raise BadRecord("has no mask")
-    x0, y0, x1, y1 = masks.box(code, found.size_hw)
-    annotation = {
-        "category_id": numbers[found.names[row]],
-        "segmentation": {"size": list(found.size_hw), "counts": code.decode("ascii")},
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": masks.area(code),
-        "iscrowd": int(found.extra is not None and found.extra[row].get("iscrowd") == 1),
-        "attributes": _attributes(found, row),
-    }
-    return annotation if found.scores is None else annotation | {"score": _plain(found.scores[row], 4)}
-
-
-def _attributes(found: Instances, row: int) -> dict[str, Any]:
-    """Where a row comes from; what a foreign dataset said comes first and gives way to what we know."""
-    attributes = dict(found.extra[row]) if found.extra is not None else {}
-    attributes.pop("iscrowd", None)
-    for key, column in (("prompt", found.prompts), ("source", found.source), ("score_kind", found.score_kind)):
-        if column is not None:
-            attributes[key] = column[row]
-    if found.quality is not None:
-        values = zip(QUALITY, found.quality[row], strict=True)
-        attributes["quality"] = {key: _plain(value, 4) for key, value in values if not np.isnan(value)}
-    return attributes | {"detector_box": [_plain(side, 3) for side in found.boxes_xyxy[row]]}
-
-
-def _plain(value: np.float32, digits: int) -> float:
-    """The short decimal that a record's float32 stands for."""
-    return round(float(value), digits)
+COCO = Format(1, write, read)
+COCO_POLYGON = Format(1, partial(write, polygons=True), read, Masks.OUTLINES)
+COCO_RESULTS = Format(1, write_results, partial(read, results=RESULTS))

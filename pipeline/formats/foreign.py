@@ -20,7 +20,8 @@ MAX_PICTURE_PX = 2**30
 FAR_PX = 1e9  # further out than any picture reaches, and no float32 overflows
 MAX_OUTLINE_PX = 2_000_000  # pycocotools keeps five points of 16 bytes a pixel of outline
 MAX_LEVELS = 20  # of lists in lists that we keep and do not look into
-MAX_POLYGONS = 4096  # of one object; pycocotools merges them one by one
+MAX_POLYGONS = 100_000  # of one object
+AT_ONCE = 64  # polygons merged in a call; pycocotools goes through all before for each
 
 
 def whole_number(item: Mapping[str, Any], key: str) -> int:
@@ -94,7 +95,7 @@ def mask(segmentation: Any, size_hw: tuple[int, int]) -> bytes | None:
     if isinstance(segmentation, list):
         code = _polygons(segmentation, size_hw)
     elif isinstance(segmentation, dict):
-        code = _run_lengths(segmentation, size_hw)
+        code = run_lengths(segmentation, size_hw)
     else:
         raise BadRecord(f"segmentation is {short(segmentation)}", "give polygons or run lengths")
     if not masks.area(code):
@@ -102,7 +103,8 @@ def mask(segmentation: Any, size_hw: tuple[int, int]) -> bytes | None:
     return code
 
 
-def _run_lengths(segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
+def run_lengths(segmentation: Mapping[str, Any], size_hw: tuple[int, int]) -> bytes:
+    """COCO's run lengths as a code, perhaps of no pixel: packed or plain, of the picture's size."""
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size != list(size_hw):
         raise BadRecord(f"the mask's size is {short(size)}, the picture's {list(size_hw)}", "make the two agree")
@@ -124,7 +126,10 @@ def _polygons(polygons: list[Any], size_hw: tuple[int, int]) -> bytes:
     outlines = [_outline(polygon, size_hw) for polygon in polygons]
     if len(outlines) > MAX_POLYGONS or sum(_length_px(outline) for outline in outlines) > MAX_OUTLINE_PX:
         raise BadRecord("polygons too many or too long to draw", "give run lengths instead")
-    code: bytes = coco.merge(coco.frPyObjects([outline.reshape(-1).tolist() for outline in outlines], h, w))["counts"]
+    drawn = coco.frPyObjects([outline.reshape(-1).tolist() for outline in outlines], h, w)
+    while len(drawn) > 1:
+        drawn = [coco.merge(drawn[i : i + AT_ONCE]) for i in range(0, len(drawn), AT_ONCE)]
+    code: bytes = drawn[0]["counts"]
     return code
 
 

@@ -92,6 +92,14 @@ def lists(file: IO[str]) -> Iterator[tuple[str, Iterator[Any]]]:
         raise ValueError(f"extra data at character {text.place}")
 
 
+def items(file: IO[str]) -> Iterator[Any]:
+    """Each element of a file that is one list. Raises `ValueError`."""
+    text = _Text(file)
+    yield from _elements(text)
+    if text.peek():
+        raise ValueError(f"extra data at character {text.place}")
+
+
 def _elements(text: _Text) -> Iterator[Any]:
     text.take("[")
     if text.peek() == "]":

@@ -34,24 +34,35 @@ def checked(name: str) -> str:
     return str(plain)
 
 
-def named(clips: Iterable[Clip]) -> Iterator[tuple[str, Clip]]:
+def named(clips: Iterable[Clip], stems: bool = False) -> Iterator[tuple[str, Clip]]:
     """Each clip with the name that its picture has in a dataset, in the order given.
 
     A picture that is written anew may come to the name of another (`a.gif` becomes `a.gif.png`, which is
-    there too), or to that of a folder: the later of the two moves into the folder `2`, or the next one.
+    there too), or to that of a folder: the later of the two moves into the folder `2`, or the next one. With `stems`,
+    `a.jpg` and `a.png` are such names too: for formats that know a picture by its name without the suffix.
     """
     files: set[str] = set()
     folders: set[str] = set()
+    taken: set[str] = set()
     for clip in clips:
-        name = _free(checked(media.export_name(clip)), files, folders)
-        files.add(name)
-        folders.update(_folders(name))
-        yield name, clip
+        name = checked(media.export_name(clip))
+        for choice in (f"{number}/{name}" if number > 1 else name for number in count(1)):
+            key = stem(choice) if stems else choice
+            if key not in taken and choice not in folders and files.isdisjoint(_folders(choice)):
+                break
+        taken.add(key)
+        files.add(choice)
+        folders.update(_folders(choice))
+        yield choice, clip
 
 
-def _free(name: str, files: set[str], folders: set[str]) -> str:
-    choices = (f"{number}/{name}" if number > 1 else name for number in count(1))
-    return next(c for c in choices if c not in files | folders and files.isdisjoint(_folders(c)))
+def stem(name: str) -> str:
+    """The name without its last suffix.
+
+    >>> stem("a.b/c.tar.jpg")
+    'a.b/c.tar'
+    """
+    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _folders(name: str) -> list[str]:

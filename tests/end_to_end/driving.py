@@ -44,7 +44,7 @@ def dataset(run_folder: Path | str) -> dict[str, bytes]:
 
 def annotations(run_folder: Path | str) -> dict[str, Any]:
     """A run's COCO file, as plain values."""
-    return dict(json.loads((Path(run_folder) / "dataset/coco/annotations.json").read_bytes()))
+    return dict(json.loads((Path(run_folder) / "dataset/coco/annotations/instances_default.json").read_bytes()))
 
 
 def save_pictures(folder: Path, names: Iterable[str], size_hw: tuple[int, int] = (24, 32), first: int = 0) -> None:

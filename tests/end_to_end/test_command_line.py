@@ -113,7 +113,7 @@ def test_a_source_may_stand_where_the_config_does(words, out):
     save_pictures(Path("demo"), ["x.png"])
     said = here("run", *words, *FAKES[1:])
     assert said.returncode == 0, said.stderr
-    assert Path(out, "dataset/coco/annotations.json").is_file()
+    assert Path(out, "dataset/coco/annotations/instances_default.json").is_file()
 
 
 def test_every_problem_is_told_at_once():
@@ -365,7 +365,7 @@ def test_hostile_names_reach_the_dataset():
     said = hostile_run()
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["aside"] == {"bad_name": len(NO_DATASET_NAME)}
-    loaded = COCO("run/dataset/coco/annotations.json")
+    loaded = COCO("run/dataset/coco/annotations/instances_default.json")
     assert [category["name"] for category in loaded.loadCats(loaded.getCatIds())] == HOSTILE
     assert {image["file_name"] for image in loaded.loadImgs(loaded.getImgIds())} == {f"{name}.png" for name in HOSTILE}
     for image in loaded.loadImgs(loaded.getImgIds()):
@@ -406,11 +406,18 @@ def demo(tmp_path_factory):
 def test_the_demo_ends_with_a_dataset_and_its_scores(demo):
     out, said = demo
     assert said["summary"]["pictures"] == 6
-    assert said["scores"]["kinds"]["mask"]["ap50"] > 0.85
+    assert said["scores"]["kinds"]["mask"]["ap50"] > 0.8
     assert said["scores"]["kinds"]["mask"]["ap"] > said["grabcut"]["kinds"]["mask"]["ap"] + 0.05
     assert said["scores"] == json.loads(here("evaluate", out, "--truth", out / "scenes/truth.json", "--json").stdout)
     baseline = here("evaluate", out / "grabcut", "--truth", out / "scenes/truth.json", "--json")
     assert said["grabcut"] == json.loads(baseline.stdout)
+
+
+@pytest.mark.slow
+def test_from_words_to_masks_on_200_pictures(tmp_path):
+    """Of a seed that nothing was learnt from."""
+    said = masklet("demo", "--pictures", "200", "--seed", "10000000", "--json", cwd=tmp_path)
+    assert json.loads(said.stdout)["scores"]["kinds"]["mask"]["ap50"] >= 0.85
 
 
 def test_the_demo_against_itself_is_perfect(demo, tmp_path):
@@ -418,7 +425,7 @@ def test_the_demo_against_itself_is_perfect(demo, tmp_path):
     from pycocotools.cocoeval import COCOeval
 
     out, said = demo
-    truth = COCO(str(out / "dataset/coco/annotations.json"))
+    truth = COCO(str(out / "dataset/coco/annotations/instances_default.json"))
     found = truth.loadRes([{"score": 1.0, **a} for a in truth.loadAnns(truth.getAnnIds())])
     for kind in ("segm", "bbox"):
         scores = COCOeval(truth, found, kind)
@@ -442,7 +449,7 @@ def test_supervision_reads_the_masks_of_the_demo(demo):
     out, _ = demo
     place = out / "dataset/coco"
     read = supervision.DetectionDataset.from_coco(
-        str(place / "images"), str(place / "annotations.json"), force_masks=True
+        str(place / "images"), str(place / "annotations/instances_default.json"), force_masks=True
     )
     said = annotations(out)
     assert read.classes == [category["name"] for category in said["categories"]]

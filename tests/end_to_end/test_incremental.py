@@ -123,12 +123,12 @@ def test_only_what_a_change_touches_is_computed(change, through, words, boxes):
 )
 @pytest.mark.usefixtures("finished")
 def test_a_raised_version_costs_its_stage_and_what_follows(monkeypatch, stage, through, words, boxes):
-    before = Path("run/dataset/coco/annotations.json").stat().st_ino
+    before = Path("run/dataset/coco/annotations/instances_default.json").stat().st_ino
     monkeypatch.setattr(stage, "VERSION", stage.VERSION + 1)
     summary, lines = run()
     assert computed(summary) == through
     assert asked(lines) == (of_all(*words), N * boxes)
-    assert (Path("run/dataset/coco/annotations.json").stat().st_ino != before) == (stage is coco)
+    assert (Path("run/dataset/coco/annotations/instances_default.json").stat().st_ino != before) == (stage is coco)
     assert computed(run()[0]) == (0, 0, 0, 0)
 
 

@@ -97,7 +97,7 @@ def test_pictures_keep_their_bytes(written):
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 def test_pycocotools_sees_every_pixel(written):
     _, place = written
-    dataset = opened(place / "annotations.json")
+    dataset = opened(place / "annotations/instances_default.json")
     assert sorted(dataset.anns) == list(range(1, len(NAMES) * len(SHAPES) + 1))
     for shape, annotation in zip(
         list(SHAPES.values()) * len(NAMES), dataset.loadAnns(sorted(dataset.anns)), strict=True
@@ -111,7 +111,7 @@ def test_against_itself_pycocotools_counts_every_annotation(written):
     from pycocotools.cocoeval import COCOeval
 
     _, place = written
-    truth = opened(place / "annotations.json")
+    truth = opened(place / "annotations/instances_default.json")
     with redirect_stdout(io.StringIO()):
         found = truth.loadRes([dict(annotation) for annotation in truth.dataset["annotations"]])
         judge = COCOeval(truth, found, "segm")
@@ -127,7 +127,9 @@ def test_supervision_reads_the_same_masks(written):
     import supervision as sv
 
     _, place = written
-    dataset = sv.DetectionDataset.from_coco(str(place / "images"), str(place / "annotations.json"), force_masks=True)
+    dataset = sv.DetectionDataset.from_coco(
+        str(place / "images"), str(place / "annotations/instances_default.json"), force_masks=True
+    )
     assert len(dataset) == len(NAMES)
     for _, _, detections in dataset:
         assert (np.asarray(detections.mask) == np.stack(list(SHAPES.values()))).all()
@@ -138,7 +140,7 @@ def test_supervision_reads_the_same_masks(written):
 def test_any_locale_loads_it(written, language):
     code = "import json, sys; print(len(json.load(open(sys.argv[1]))['images']))"
     environment = {"LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    asked = [sys.executable, "-c", code, str(written[1] / "annotations.json")]
+    asked = [sys.executable, "-c", code, str(written[1] / "annotations/instances_default.json")]
     assert (
         subprocess.run(asked, env=environment, capture_output=True, text=True, check=True).stdout == f"{len(NAMES)}\n"
     )
@@ -221,7 +223,7 @@ def test_the_same_records_give_the_same_bytes_one_annotation_a_line(tmp_path):
 def test_nothing_to_write_is_a_dataset_too(tmp_path):
     coco.write([], ONTOLOGY, tmp_path)
     assert (tmp_path / "images").is_dir()
-    assert opened(tmp_path / "annotations.json").dataset["annotations"] == []
+    assert opened(tmp_path / "annotations/instances_default.json").dataset["annotations"] == []
     assert list(coco.read(tmp_path).clips) == []
 
 
@@ -245,5 +247,5 @@ def test_a_row_that_cannot_be_exported_is_named(columns, said, tmp_path):
 
 def test_a_film_is_refused(tmp_path):
     film = Clip("f", "f.mp4", "f.mp4", (Frame(0, 0.0, (4, 5)), Frame(1, 0.1, (4, 5))))
-    with pytest.raises(BadRecord, match=r"f.mp4: a film; COCO has pictures only"):
+    with pytest.raises(BadRecord, match=r"f.mp4: a film; this format has pictures only"):
         annotations([film], tmp_path)

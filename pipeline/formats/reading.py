@@ -1,0 +1,80 @@
+"""What reading any dataset ends with: rows as columns, a clip's id, where its picture is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.errors import BadRecord
+from pipeline.formats import foreign
+from pipeline.geometry import Boxes
+from pipeline.records import Instances, empty, sha256_of
+
+
+class Row(NamedTuple):
+    """One annotation in our terms."""
+
+    name: str
+    box_xyxy: Boxes
+    mask: bytes | None
+    score: float | None
+    source: str
+    extra: dict[str, Any]
+
+
+def instances_of(rows: Sequence[Row], size_hw: tuple[int, int], **columns: Any) -> Instances:
+    """The rows as columns, and what is given. Scores and masks exist if one row has them; without a score it is 1."""
+    if not rows:
+        return empty(size_hw)
+    scored = any(row.score is not None for row in rows)
+    masked = any(row.mask is not None for row in rows)
+    return Instances(
+        size_hw,
+        np.stack([row.box_xyxy for row in rows]),
+        tuple(row.name for row in rows),
+        scores=np.array([1 if row.score is None else row.score for row in rows], np.float32) if scored else None,
+        masks=tuple(row.mask for row in rows) if masked else None,
+        source=tuple(row.source for row in rows),
+        extra=tuple(row.extra for row in rows),
+        **columns,
+    )
+
+
+def score_of(value: Any) -> float | None:
+    """A score from 0 to 1, where there is one; raises `BadRecord`."""
+    if value is None:
+        return None
+    (score,) = foreign.numbers([value])
+    if not 0 <= score <= 1:
+        raise BadRecord(f"score is {short(value)}", "give a number from 0 to 1")
+    return float(score)
+
+
+def extra_of(attributes: Any, format_: str, **more: Any) -> dict[str, Any]:
+    """What else a dataset says of a row; `source` is always there. Raises `BadRecord` for what cannot be kept."""
+    extra = {"source": format_} | (attributes if isinstance(attributes, dict) else {}) | more
+    if not foreign.is_plain(extra):
+        raise BadRecord("attributes have a number or a text that cannot be kept, or too many levels", "remove them")
+    extra["source"] = str(extra["source"])
+    return extra
+
+
+def id_of(format_: str, name: str) -> str:
+    """A clip's id by name: the bytes are not looked at here, and may not be there."""
+    return sha256_of([format_, name])[:32]
+
+
+def picture_path(place: Path, name: str) -> str:
+    """Where the picture is: below `images`, or beside the annotations."""
+    beside = place / name
+    return str(beside if not is_file(place / "images" / name) and is_file(beside) else place / "images" / name)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a path that cannot be is not."""
+    try:
+        return path.is_file()
+    except OSError:  # longer than a path can be, or behind a locked door
+        return False
