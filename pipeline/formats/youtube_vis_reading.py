@@ -1,0 +1,205 @@
+"""YouTube-VIS, read from anybody: what cannot be trusted becomes a `Problem` and is left out."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path, PurePosixPath
+from reprlib import repr as short
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline import masks
+from pipeline.errors import BadRecord
+from pipeline.formats import Problem, Reading, foreign
+from pipeline.formats.json_items import Waiting, annotation_file, category, class_of, load, new, passing, waiting_for
+from pipeline.formats.naming import checked
+from pipeline.formats.reading import Row, extra_of, id_of, instances_of, score_of
+from pipeline.geometry import as_boxes
+from pipeline.records import Clip, Frame, Instances
+
+KIND = "YouTube-VIS"
+NEEDED = ("videos", "annotations", "categories")
+PATTERNS = ("annotations.json", "instances*.json", "*.json")
+FOLDERS = ("images", "JPEGImages", "")
+"""Where pictures and films are, seen from the annotation file: ours, YouTube-VIS' own, or beside it."""
+FRAMES_A_SECOND = 6
+"""YouTube-VIS has every fifth frame of films of 30 a second (Yang et al. 2019); other files say no times."""
+LARGEST = 2**53  # of frame numbers and times: whole numbers that a float64 keeps
+
+
+class Video(NamedTuple):
+    """One entry of the list of videos in our terms."""
+
+    number: int
+    name: str
+    frames: tuple[Frame, ...]
+
+
+class Track(NamedTuple):
+    """One annotation: its own number if it has one, and a row a frame; None where there is none."""
+
+    identity: int | None
+    rows: list[Row | None]
+    visible: list[bool]
+
+
+def read(place: Path) -> Reading:
+    """Read the annotation file at `place`, or in that folder; raises `BadDataset` where it is no YouTube-VIS file.
+
+    The list of videos is held in memory; annotations wait in a nameless file, and masks are made video by video. A clip
+    has the name of its film, or of the folder that its frames are in; its path is there.
+    """
+    path = annotation_file(place, PATTERNS, KIND)
+    waiting = Waiting()
+    lists = load(path, waiting, NEEDED, KIND)
+    problems: list[Problem] = []
+    told = partial(passing, path.name, problems)
+    names = dict(told("category", lists["categories"], partial(category, seen=set())))
+    videos = list(told("video", lists["videos"], partial(_video, numbers=set(), names=set())))
+    places = waiting_for((video.number for video in videos), "video_id", waiting, told)
+
+    def clips() -> Iterator[Clip]:
+        for video in videos:
+            track = partial(_track, video=video, names=names, seen=set())
+            tracks = list(told("annotation", map(waiting.item, places.pop(video.number)), track))
+            where = _path(path.parent, video.name)
+            yield Clip(id_of("youtube_vis", video.name), video.name, where, video.frames, None, _found(tracks, video))
+
+    return Reading(names, clips(), problems)
+
+
+def _video(item: dict[str, Any], numbers: set[int], names: set[str]) -> Video:
+    files, size_hw = item.get("file_names"), foreign.size_hw(item)
+    if not isinstance(files, list) or not files:
+        raise BadRecord(f"file_names is {short(files)}", "list a file a frame")
+    files = [checked(foreign.text({"a file name": file}, "a file name")) for file in files]
+    if "length" in item and foreign.whole_number(item, "length") != len(files):
+        raise BadRecord(f"length is {short(item['length'])}, file_names has {len(files)}", "make the two agree")
+    name = checked(foreign.text(item, "name")) if item.get("name") is not None else _name(files)
+    if name in names:
+        raise BadRecord(f"another video has the name {name!r}", "merge the two, or give each a 'name'")
+    frames = zip(*_when(item, len(files)), strict=True)
+    video = Video(new(item, numbers), name, tuple(Frame(int(index), time_s, size_hw) for index, time_s in frames))
+    names.add(name)
+    return video
+
+
+def _name(files: Sequence[str]) -> str:
+    """A still picture's own name; the folder of a film's frames, or the first of them where they are in none."""
+    folder = str(PurePosixPath(files[0]).parent)
+    return files[0] if len(files) == 1 or folder == "." else folder
+
+
+def _when(item: Mapping[str, Any], length: int) -> tuple[list[float], list[float]]:
+    """The number of each frame in its film, and its time in seconds."""
+    indices = _numbers(item, "frame_index", length) or list(range(length))
+    if any(index % 1 for index in indices):
+        raise BadRecord("frame_index has broken numbers", "make them whole numbers")
+    return indices, _numbers(item, "time_s", length) or [round(index / FRAMES_A_SECOND, 6) for index in range(length)]
+
+
+def _numbers(item: Mapping[str, Any], key: str, length: int) -> list[float] | None:
+    if item.get(key) is None:
+        return None
+    values: list[float] = foreign.numbers(item[key]).tolist()
+    if len(values) != length or not all(0 <= value <= LARGEST for value in values):
+        raise BadRecord(f"{key} is {short(item[key])}", f"give {length} numbers from 0, one a frame")
+    return values
+
+
+def _track(item: dict[str, Any], video: Video, names: dict[int, str], seen: set[int]) -> Track:
+    name, length = class_of(item, names), len(video.frames)
+    shapes, bboxes = _a_frame_each(item, "segmentations", length), _a_frame_each(item, "bboxes", length)
+    common, said = _attributes(item, length)
+    identity = _identity(common, seen)
+    entries = list(zip(said, shapes, bboxes, strict=True))
+    rows = [
+        None if entry == (None, None, None) else _row(item, name, common, entry, index, video)
+        for index, entry in enumerate(entries)
+    ]
+    visible = [row is not None and bool(row.box_xyxy.any()) for row in rows]
+    if not any(visible):
+        raise BadRecord("is in sight in no frame", "remove it")
+    if identity is not None:
+        seen.add(identity)
+    return Track(identity, rows, visible)
+
+
+def _a_frame_each(item: Mapping[str, Any], key: str, length: int) -> list[Any]:
+    values = item.get(key)
+    if values is None:
+        return [None] * length
+    if not isinstance(values, list) or len(values) != length:
+        many = f"has {len(values)} entries" if isinstance(values, list) else f"is {short(values)}"
+        raise BadRecord(f"{key} {many}, the video has {length} frames", "give one a frame, null where it is not seen")
+    return values
+
+
+def _attributes(item: Mapping[str, Any], length: int) -> tuple[dict[str, Any], list[Any]]:
+    """What is said of the whole track, and of each frame: None where our own record had no row."""
+    attributes = item.get("attributes")
+    common = dict(attributes) if isinstance(attributes, dict) else {}
+    said = common.pop("frames", None)
+    ours = isinstance(said, list) and len(said) == length and all(one is None or isinstance(one, dict) for one in said)
+    return common, said if ours and said is not None else [{}] * length
+
+
+def _identity(common: dict[str, Any], seen: set[int]) -> int | None:
+    if common.get("track_id") is None:
+        return None
+    identity = foreign.whole_number(common, "track_id")
+    if not 1 <= identity < 2**63 or identity in seen:
+        raise BadRecord(f"track_id is {short(identity)}", "give every track of a video its own number from 1")
+    del common["track_id"]
+    return identity
+
+
+def _row(
+    item: Mapping[str, Any], name: str, common: dict[str, Any], entry: tuple[Any, Any, Any], index: int, video: Video
+) -> Row:
+    """A track in one frame: `entry` is what is said, segmentation, bbox. A box of zeros where it is not in sight."""
+    said, shape, bbox = entry
+    size_hw = video.frames[index].size_hw
+    try:
+        code = foreign.mask(shape, size_hw)
+        if bbox is not None:
+            box_xyxy = foreign.box_xyxy(bbox, size_hw)
+        else:
+            box_xyxy = as_boxes((0, 0, 0, 0) if code is None else masks.box(code, size_hw))[0]
+        extra = extra_of(common | (said or {}), "youtube_vis", annotation=item["id"])
+        score = score_of(extra.pop("score", item.get("score")))
+    except BadRecord as error:
+        what, *mend = error.args
+        raise BadRecord(f"frame {index}: {what}", *mend) from error
+    if item.get("iscrowd") == 1:
+        extra["iscrowd"] = 1
+    return Row(name, box_xyxy, code, score, extra.pop("source"), extra)
+
+
+def _found(tracks: Sequence[Track], video: Video) -> tuple[Instances, ...]:
+    """The rows of every frame, with identities; a still picture has those that the file gives it, or none."""
+    taken = {track.identity for track in tracks}
+    free = (number for number in count(1) if number not in taken)
+    identities = [next(free) if track.identity is None else track.identity for track in tracks]
+    film = len(video.frames) > 1
+    out = []
+    for index, frame in enumerate(video.frames):
+        there = [
+            (number, track) for number, track in zip(identities, tracks, strict=True) if track.rows[index] is not None
+        ]
+        columns: dict[str, Any] = {}
+        if film or taken - {None}:
+            columns["track_ids"] = np.array([number for number, _ in there], np.int64)
+        if film:
+            columns["visible"] = np.array([track.visible[index] for _, track in there], np.bool_)
+        rows = [row for _, track in there if (row := track.rows[index]) is not None]
+        out.append(instances_of(rows, frame.size_hw, **columns))
+    return tuple(out)
+
+
+def _path(place: Path, name: str) -> str:
+    """Where the film, the picture or the folder of frames is; below `images` where there is none."""
+    there = (str(place / folder / name) for folder in FOLDERS if os.path.exists(place / folder / name))  # noqa: PTH110
+    return next(there, str(place / "images" / name))
