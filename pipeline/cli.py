@@ -8,13 +8,14 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline import __version__
-from pipeline.errors import ConfigError, MaskletError
+from pipeline.errors import CheckFailed, ConfigError, MaskletError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -211,12 +212,53 @@ def export(run_folder: Path, name: str, as_json: bool) -> None:
     """Write a run's records as a dataset, once more or in another format."""
     from pipeline import engine
     from pipeline.config import load
+    from pipeline.report.datasets import fidelity_rows
     from pipeline.report.summary import table
 
     config = load(run_folder / "config.yaml", [f"export.formats=[{json.dumps(name)}]"])
     exported = engine.export_again(config, run_folder, name)
-    rows = [(key, str(exported[key])) for key in ("place", "pictures", "objects")]
+    rows = [(key, str(exported[key])) for key in ("place", "pictures", "objects")] + fidelity_rows(exported)
     click.echo(json.dumps(exported) if as_json else table(f"wrote {name}", rows))
+
+
+@main.command()
+@click.argument("dataset", type=click.Path(exists=True, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--to", required=True, metavar="FORMAT", help="The format to write: see `masklet ls`.")
+@click.option("--from", "was", metavar="FORMAT", help="The dataset's own format. [told by its files]")
+@click.option("--hard-link", is_flag=True, help="Pictures share their bytes with the old dataset's.")
+@click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
+def convert(dataset: Path, out: Path, to: str, was: str | None, hard_link: bool, as_json: bool) -> None:
+    """Write a dataset in another format, read it back, and say what differs. No model runs."""
+    from dataclasses import asdict
+
+    from pipeline import convert as conversion
+    from pipeline.quiet import library_noise_to
+    from pipeline.report.datasets import problem_lines, show_converted
+
+    with library_noise_to(out.with_name(f"{out.name}.libraries.log")):
+        done = conversion.convert(dataset, out, to, was, hard_link)
+    said = asdict(done.exported)
+    click.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else show_converted(done, said))
+    for line in problem_lines(done.problems):
+        click.echo(f"masklet: left out: {line}", err=True)
+    if done.problems:
+        raise CheckFailed(f"{dataset}: {_count(done.problems, 'thing')} could not be taken over; all else is in {out}")
+
+
+@main.command()
+@click.argument("dataset", type=click.Path(exists=True, path_type=Path))
+@click.option("--from", "name", metavar="FORMAT", help="The dataset's format. [told by its files]")
+@click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
+def validate(dataset: Path, name: str | None, as_json: bool) -> None:
+    """Say what training would trip over in a dataset, where, and how to mend it."""
+    from pipeline import validate as validation
+    from pipeline.report.datasets import show_validated
+
+    said = validation.validate(dataset, name)
+    click.echo(json.dumps(said.to_json(), ensure_ascii=False) if as_json else show_validated(said))
+    if said.problems:
+        raise CheckFailed(f"{dataset}: {_count(said.problems, 'problem')}")
 
 
 @main.command()
@@ -262,7 +304,7 @@ def ls(as_json: bool) -> None:
 @click.option("--seed", default=1, show_default=True, help="The same seed draws the same scenes.")
 @click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
 def demo(out: str, pictures: int, seed: int, as_json: bool) -> None:
-    """Draw pictures, label them, export, and measure how right it is, beside GrabCut. Offline, in seconds."""
+    """Draw pictures, label them from words, and measure how right it is, beside GrabCut. Offline, in seconds."""
     from pipeline import engine, toyworld
     from pipeline.config import load
     from pipeline.evaluate.of_run import evaluate_run
@@ -273,15 +315,12 @@ def demo(out: str, pictures: int, seed: int, as_json: bool) -> None:
     place, scenes = Path(out), Path(out) / "scenes"
     toyworld.write(scenes, seed, pictures)
     truth = scenes / "truth.json"
-    overrides = [f"source.path={json.dumps(str(scenes / 'images'))}", f"detect.path={json.dumps(str(truth))}"]
+    overrides = [f"source.path={json.dumps(str(scenes / 'images'))}"]
     config = load("demo", overrides)
     baseline = load("demo", [*overrides, "segment={backend: grabcut}"])
-    click.echo(
-        "The boxes are the true ones, moved a little: no tiny detector ships yet. SAM 2 makes the masks.", err=True
-    )
     with library_noise_to(place / "libraries.log"), Progress() as progress:
         summary = engine.run(config, place, watch=progress)
-        engine.run(baseline, place / "grabcut", watch=progress)
+        engine.run(baseline, place / "grabcut", [place], watch=progress)
     with _store_of(place) as store:
         scores = evaluate_run(config, store, truth)
     with _store_of(place / "grabcut") as store:
@@ -291,6 +330,10 @@ def demo(out: str, pictures: int, seed: int, as_json: bool) -> None:
         click.echo(json.dumps(said, ensure_ascii=False))
     else:
         click.echo(show(summary, place) + "\n" + show_scores(scores, {"mask of GrabCut": simple["kinds"]["mask"]}))
+
+
+def _count(things: Sequence[object], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _store_of(run_folder: Path) -> "Store":
