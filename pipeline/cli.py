@@ -212,8 +212,7 @@ def export(run_folder: Path, name: str, as_json: bool) -> None:
     """Write a run's records as a dataset, once more or in another format."""
     from pipeline import engine
     from pipeline.config import load
-    from pipeline.report.datasets import fidelity_rows
-    from pipeline.report.summary import table
+    from pipeline.report.summary import fidelity_rows, table
 
     config = load(run_folder / "config.yaml", [f"export.formats=[{json.dumps(name)}]"])
     exported = engine.export_again(config, run_folder, name)

@@ -217,7 +217,9 @@ def areas(codes: Sequence[bytes]) -> list[int]:
 def _areas(rles: Sequence[dict[str, Any]]) -> list[int]:
     from pycocotools import mask as coco
 
-    return [px for i in range(0, len(rles), AT_ONCE) for px in coco.area(rles[i : i + AT_ONCE]).tolist()]
+    if len(rles) <= AT_ONCE:
+        return list(coco.area(rles).tolist())
+    return [*_areas(rles[:AT_ONCE]), *_areas(rles[AT_ONCE:])]
 
 
 def measured(codes: Sequence[bytes], size_hw: Size) -> tuple[list[int], Runs]:

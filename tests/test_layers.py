@@ -22,6 +22,7 @@ HEAVY = {
     *(
         "cv2",
         "PIL",
+        "pyarrow",
         "av",
         "pycocotools",
         "scipy",

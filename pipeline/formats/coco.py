@@ -119,9 +119,10 @@ def line_of(item: Mapping[str, Any]) -> bytes:
 
 def _image(number: int, picture: Spooled) -> bytes:
     h, w = picture.size_hw
-    return line_of({"id": number, "file_name": picture.name, "width": w, "height": h})
+    name = json.dumps(picture.name)
+    return f',\n{{"id": {number}, "file_name": {name}, "width": {w}, "height": {h}}}'.encode("ascii")
 
 
-COCO = Format(1, write, read)
+COCO = Format(2, write, read)
 COCO_POLYGON = Format(1, partial(write, polygons=True), read, Masks.OUTLINES)
 COCO_RESULTS = Format(1, write_results, partial(read, results=RESULTS))

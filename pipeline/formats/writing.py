@@ -18,12 +18,12 @@ def with_pictures(
     folder: Path,
     hard_link: bool = False,
     stems: bool = False,
-    export: Callable[[Clip, Path, bool], None] = media.export_picture,
+    export: Callable[[Clip, Path, bool], None] | None = None,
 ) -> Iterator[tuple[str, Clip]]:
     """Write the picture of each clip below `folder`; give its name there, and the clip. Raises `BadMedia`."""
     for name, clip in named(clips, stems):
         with named_in_media_errors(clip):
-            export(clip, folder / name, hard_link)
+            (export or media.export_picture)(clip, folder / name, hard_link)
         yield name, clip
 
 

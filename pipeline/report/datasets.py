@@ -5,29 +5,11 @@ from typing import Any
 
 from pipeline.convert import Converted
 from pipeline.formats import Problem
-from pipeline.report.summary import in_one_line, table
+from pipeline.report.summary import fidelity_rows, in_one_line, table
 from pipeline.validate import Validated
 
 SAID = 20
 """Problems that are listed; the others are counted."""
-
-
-def fidelity_rows(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How what was read back overlaps with what was meant, what the format cannot say, and the worst objects."""
-    told = dataset["fidelity"]
-    rows = [("read back", f"{told['objects']} objects, IoU {_ious(told)}")]
-    poor = len(told["poor"])
-    if poor:
-        rows.append(("", f"{poor} below 0.9"))
-    rows += [("worst", f"{iou:.3f} {uid} in {picture}") for uid, picture, iou, _ in told["worst"][:5]]
-    rows += [("not said", f"{count} {words}") for words, count in dataset.get("unsaid", {}).items()]
-    return rows
-
-
-def _ious(told: Mapping[str, Any]) -> str:
-    if told["min_iou"] == 1:
-        return "1 for every one"
-    return f"{told['min_iou']:.3f} at least, {told['median_iou']:.3f} in the middle, {told['mean_iou']:.3f} on average"
 
 
 def show_converted(done: Converted, dataset: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ def show(summary: "Summary", out: Path) -> str:
     for name, dataset in summary.datasets.items():
         rows.append((name, f"{dataset['objects']} objects in {dataset['place']}"))
         rows.append(("", _in_line(dataset["by_class"])))
+        rows += fidelity_rows(dataset)
     for stage, did in summary.stages.items():
         rate = f", {did['computed'] / did['seconds']:.1f}/s" if did["computed"] and did["seconds"] else ""
         rows.append((stage, f"{did['computed']:.0f} pictures computed{rate}, model asked about {did['asked']:.0f}"))
@@ -59,6 +60,24 @@ def show(summary: "Summary", out: Path) -> str:
         rows += [("dropped", f"{count} at {stage}: {in_words(reason)}") for reason, count in reasons.items()]
     rows += [("note", note) for note in summary.notes]
     return table(f"{out}", [row for row in rows if row[1]])
+
+
+def fidelity_rows(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How what was read back overlaps with what was meant, what the format cannot say, and the worst objects."""
+    told = dataset["fidelity"]
+    rows = [("read back", f"{told['objects']} objects, IoU {_ious(told)}")]
+    poor = len(told["poor"])
+    if poor:
+        rows.append(("", f"{poor} below 0.9"))
+    rows += [("worst", f"{iou:.3f} {uid} in {picture}") for uid, picture, iou, _ in told["worst"][:5]]
+    rows += [("not said", f"{count} {words}") for words, count in dataset.get("unsaid", {}).items()]
+    return rows
+
+
+def _ious(told: Mapping[str, Any]) -> str:
+    if told["min_iou"] == 1:
+        return "1 for every one"
+    return f"{told['min_iou']:.3f} at least, {told['median_iou']:.3f} in the middle, {told['mean_iou']:.3f} on average"
 
 
 def _in_line(counts: Mapping[str, int], most: int = 12) -> str:

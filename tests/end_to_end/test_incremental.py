@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,18 +119,29 @@ def test_only_what_a_change_touches_is_computed(change, through, words, boxes):
         (stages.Segment, (0, 0, N, N), (), BOXES),
         (stages.Dedupe, (0, 0, 0, N), (), 0),
         (media, (N, N, N, N), WORDS, BOXES),  # how pictures are decoded
-        (coco, (0, 0, 0, 0), (), 0),  # the dataset alone
     ],
 )
 @pytest.mark.usefixtures("finished")
 def test_a_raised_version_costs_its_stage_and_what_follows(monkeypatch, stage, through, words, boxes):
-    before = Path("run/dataset/coco/annotations/instances_default.json").stat().st_ino
+    before = COCO.stat().st_ino
     monkeypatch.setattr(stage, "VERSION", stage.VERSION + 1)
     summary, lines = run()
     assert computed(summary) == through
     assert asked(lines) == (of_all(*words), N * boxes)
-    assert (Path("run/dataset/coco/annotations/instances_default.json").stat().st_ino != before) == (stage is coco)
+    assert COCO.stat().st_ino == before
     assert computed(run()[0]) == (0, 0, 0, 0)
+
+
+COCO = Path("run/dataset/coco/annotations/instances_default.json")
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_raised_version_of_a_format_costs_the_dataset_alone(monkeypatch):
+    before = COCO.stat().st_ino
+    monkeypatch.setattr(coco, "COCO", replace(coco.COCO, version=coco.COCO.version + 1))
+    summary, lines = run()
+    assert (computed(summary), lines) == ((0, 0, 0, 0), [])
+    assert COCO.stat().st_ino != before
 
 
 def test_ten_pictures_added_cost_ten(finished):

@@ -103,14 +103,14 @@ def test_every_mask_of_noise_is_one_polygon(seed, share):
     assert further or (again == mask).all()
 
 
-def test_three_hundred_parts_take_no_time():
+def test_three_hundred_parts_take_no_minutes():
     mask = np.zeros((1200, 1600), bool)
     for number in range(300):
         y, x = 40 + number // 20 * 75, 10 + number % 20 * 78
         mask[y : y + 50, x : x + 60] = True
-    began = time.perf_counter()
+    began = time.process_time()
     vertices, _, further = polygon(mask)
-    assert time.perf_counter() - began < 2  # 0.1 s on an idle core
+    assert time.process_time() - began < 10  # 0.1 s; minutes, if every part asked every other
     assert further == 299
     assert iou(mask, filled(vertices, mask.shape)) > 0.98
 

@@ -61,7 +61,14 @@ STAGES = {
     "select": {"computed": 10, "asked": 0, "seconds": 0.0},  # too fast to be timed
     "segment": {"computed": 0, "asked": 0, "seconds": 0.0},
 }
-COCO = {"place": "outputs/run/dataset/coco", "objects": 15, "by_class": {"cat": 3, "dog": 12}}
+FIDELITY = {"objects": 15, "min_iou": 1.0, "median_iou": 1.0, "mean_iou": 1.0, "worst": [], "poor": []}
+COCO = {
+    "place": "outputs/run/dataset/coco",
+    "objects": 15,
+    "by_class": {"cat": 3, "dog": 12},
+    "fidelity": FIDELITY,
+    "unsaid": {},
+}
 
 SUMMARY = Summary(
     files=13,
@@ -80,6 +87,7 @@ def test_a_run():
         "pictures 10 of 13 files",
         "coco 15 objects in outputs/run/dataset/coco",
         "12 dog, 3 cat",
+        "read back 15 objects, IoU 1 for every one",
         "detect 10 pictures computed, 5.0/s, model asked about 4",
         "select 10 pictures computed, model asked about 0",
         "segment 0 pictures computed, model asked about 0",
@@ -88,6 +96,19 @@ def test_a_run():
         "dropped 7 at select: the box has fewer pixels than the class's `min_area_px`",
         "dropped 1 at dedupe: another object of its class, found by the same prompt, has nearly the same mask",
         "note detect: smaller_batch: 8 -> 4 pictures a call",
+    ]
+
+
+def test_what_a_format_cannot_keep():
+    worst = [["c1/dog/0", "a.jpg", 0.75, 90], ["c1/cat/0", "a.jpg", 0.95, 90]]
+    told = FIDELITY | {"min_iou": 0.75, "median_iou": 0.999, "mean_iou": 0.98, "worst": worst, "poor": worst[:1]}
+    dataset = COCO | {"fidelity": told, "unsaid": {"holes filled": 2}}
+    assert words(show(Summary(datasets={"coco": dataset}), OUT))[4:] == [
+        "read back 15 objects, IoU 0.750 at least, 0.999 in the middle, 0.980 on average",
+        "1 below 0.9",
+        "worst 0.750 c1/dog/0 in a.jpg",
+        "worst 0.950 c1/cat/0 in a.jpg",
+        "not said 2 holes filled",
     ]
 
 

@@ -328,9 +328,9 @@ def test_boxes_beside_polygons_are_told(tmp_path):
 def test_what_is_too_much_to_draw_is_refused_at_once(tmp_path, monkeypatch):
     size_hw = (1000, 1000)
     zigzag = "0 " + "0 0 1 1 " * 4000 + "0 1\n"
-    began = time.perf_counter()
+    began = time.process_time()
     _, problems = read_rows(tmp_path, zigzag, size_hw)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 10  # minutes, if it were quadratic
     assert problems == ["a.txt:1: the picture's polygons, with this one, are too much to draw; give fewer vertices"]
     monkeypatch.setattr(yolo_rows, "MAX_DRAWN_PX", 1_500_000 + 2 * 4000**2 / 5000)
     whole = "".join(f"{number} 0 0 1 0 1 1 0 1\n" for number in (0, 1))
