@@ -206,6 +206,11 @@ def exported(clip: Clip) -> bytes:
     return content if clip.rewrite is None else pixels.to_png(decode(content))
 
 
+def export(clip: Clip, to: Path, hard_link: bool = False) -> None:
+    """Write the clip's picture or film to a new file. Raises `BadMedia`."""
+    (export_picture if len(clip.frames) == 1 else export_film)(clip, to, hard_link)
+
+
 def export_film(clip: Clip, to: Path, hard_link: bool = False) -> None:
     """Copy a film's own bytes to a new file, or link them on request; raises `BadMedia` where they have changed."""
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from training.florence2_batch import Batch, batch
 from training.florence2_model import Helpers, fresh
 from training.florence2_words import END, LENGTH, PAD, START, processor
 
-WEIGHTS = {"words": 1.0, "places": 1.0, "looks": 0.5, "boxes": 0.5, "meant": 1.0}
+WEIGHTS = {"words": 1.0, "places": 1.0, "looks": 2.0, "boxes": 2.0, "meant": 1.0}
 BLUR = 5.0
 """How far beside the right place an answer is still nearly right: the spread of a bell, in places; 5 are a pixel."""
 

@@ -62,7 +62,8 @@ def write_clips(
             unseen += len(found) - len(seen)
             file = file_of(video_id, name, clip)
             if pixels != "leave":
-                _put_pixels(clip, place / file, pixels == "link")
+                with named_in_media_errors(clip):
+                    media.export(clip, place / file, pixels == "link")
             put(video_id, clip, seen)
             side.write(_line(video_id, name, file, clip, seen))
     return {UNSEEN: unseen} if unseen else {}
@@ -112,14 +113,6 @@ def suffix(name: str) -> str:
 def is_film(clip: Clip) -> bool:
     """Whether a clip has more frames than a picture has."""
     return len(clip.frames) > 1
-
-
-def _put_pixels(clip: Clip, to: Path, hard_link: bool) -> None:
-    with named_in_media_errors(clip):
-        if is_film(clip):
-            media.export_film(clip, to, hard_link)
-        else:
-            media.export_picture(clip, to, hard_link)
 
 
 def masklets(clip: Clip, numbers: Mapping[str, int]) -> list[Masklet]:

@@ -1,6 +1,6 @@
 """What writing any dataset begins with: pictures under their names, classes by number, the mask of a row."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,12 +18,11 @@ def with_pictures(
     folder: Path,
     hard_link: bool = False,
     stems: bool = False,
-    export: Callable[[Clip, Path, bool], None] | None = None,
 ) -> Iterator[tuple[str, Clip]]:
-    """Write the picture of each clip below `folder`; give its name there, and the clip. Raises `BadMedia`."""
+    """Write the picture or film of each clip below `folder`; give its name there, and the clip. Raises `BadMedia`."""
     for name, clip in named(clips, stems):
         with named_in_media_errors(clip):
-            (export or media.export_picture)(clip, folder / name, hard_link)
+            media.export(clip, folder / name, hard_link)
         yield name, clip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import __version__, media
+from pipeline import __version__
 from pipeline.errors import BadRecord
 from pipeline.formats import Format
 from pipeline.formats.coco import line_of, write_list
@@ -45,7 +45,7 @@ def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: boo
     numbers = numbers_of(ontology)
 
     def waiting() -> Iterator[tuple[str, bytes]]:
-        for name, clip in with_pictures(clips, place / IMAGES, hard_link, stems=True, export=_export):
+        for name, clip in with_pictures(clips, place / IMAGES, hard_link, stems=True):
             videos[name] = _video(name, clip)
             yield name, json.dumps(_annotations(clip, numbers, unsaid)).encode("ascii")
 
@@ -68,11 +68,6 @@ def _numbered(tracks: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
         for annotation in json.loads(block):
             own += 1
             yield line_of({"id": own, "video_id": video} | annotation)
-
-
-def _export(clip: Clip, to: Path, hard_link: bool) -> None:
-    """A picture as `media` exports it; a film as it is."""
-    (media.export_picture if len(clip.frames) == 1 else media.export_film)(clip, to, hard_link)
 
 
 def _video(name: str, clip: Clip) -> Said:
