@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,21 @@ def read_bytes(path: str) -> bytes:
             return file.read()
         except OSError as error:
             raise BadMedia("unreadable", error.strerror or str(error)) from error
+
+
+def open_regular(path: str) -> BufferedReader:
+    """A regular file, opened; raises `BadMedia` for what is none."""
+    return os.fdopen(_open_regular(path), "rb")
+
+
+def film_kind(head: bytes) -> str:
+    """Which kind of film begins with these bytes; '' for what is no film.
+
+    >>> film_kind(b"RIFF....AVI LIST")
+    'AVI'
+    """
+    reason, detail = _kind(head)
+    return detail if reason == "film" else ""
 
 
 def _open_regular(path: str) -> int:
@@ -227,7 +243,7 @@ def export_film(clip: Clip, to: Path, hard_link: bool = False) -> None:
 def film_id(path: str) -> str:
     """A film's id by content, as `records.clip_id`, a part at a time. Raises `BadMedia`."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path may be no Unicode
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
     except OSError as error:
         raise BadMedia("unreadable", error.strerror or str(error)) from error
