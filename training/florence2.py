@@ -118,7 +118,7 @@ ABOUT = {
 
 def main() -> None:
     """Train, or export what was trained."""
-    given = loop.options(__doc__ or "", steps=40_000, lr=1e-3).parse_args()
+    given = loop.options(__doc__ or "", steps=20_000, lr=5e-4).parse_args()
     torch.set_num_threads(given.threads)
     words: BartTokenizer = processor().tokenizer
     numbers = words.get_vocab()

@@ -47,14 +47,14 @@ class Plan:
     measure_every: int = 1000
 
 
-def options(description: str, steps: int, lr: float) -> argparse.ArgumentParser:
+def options(description: str, steps: int, lr: float, batch: int = 8) -> argparse.ArgumentParser:
     """Make the options that every training has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--name", default=None, help="the folder below outputs/training (default: the model's)")
     parser.add_argument("--steps", type=int, default=steps, help="of the whole schedule; a stopped run goes on")
     parser.add_argument("--until", type=int, default=None, help="stop after this step, the schedule as it is")
     parser.add_argument("--lr", type=float, default=lr, help="learning rate at its height")
-    parser.add_argument("--batch", type=int, default=8, help="pictures a step")
+    parser.add_argument("--batch", type=int, default=batch, help="pictures a step")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where that is safe")

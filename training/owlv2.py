@@ -144,7 +144,7 @@ def export(model: Owlv2ForObjectDetection, words: Owlv2Processor, place: Path, f
 
 def main() -> None:
     """Train, or export what was trained."""
-    given = loop.options(__doc__ or "", steps=16_000, lr=5e-4).parse_args()
+    given = loop.options(__doc__ or "", steps=7_500, lr=5e-4, batch=16).parse_args()
     torch.set_num_threads(given.threads)
     words = processor()
     model = fresh(len(words.tokenizer)).to(given.device)
