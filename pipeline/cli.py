@@ -38,6 +38,9 @@ class Edge(click.Group):
             for line in str(error).splitlines() or [type(error).__name__]:
                 click.echo(f"masklet: {line}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("masklet: stopped", err=True)
+            ctx.exit(130)
         except Exception as error:
             if type(error).__module__ == "sqlite3":
                 click.echo(f"masklet: run.db cannot be used: {error}; it is only a cache, delete it", err=True)
@@ -232,10 +235,12 @@ def convert(dataset: Path, out: Path, to: str, was: str | None, hard_link: bool,
     from dataclasses import asdict
 
     from pipeline import convert as conversion
+    from pipeline.process import ending_at_sigterm
     from pipeline.quiet import library_noise_to
     from pipeline.report.datasets import problem_lines, show_converted
 
-    with library_noise_to(out.with_name(f"{out.name}.libraries.log")):
+    out = out if out.name else out.resolve()
+    with ending_at_sigterm(), library_noise_to(out.parent / f"{out.name}.libraries.log"):
         done = conversion.convert(dataset, out, to, was, hard_link)
     said = asdict(done.exported)
     click.echo(json.dumps(asdict(done), ensure_ascii=False) if as_json else show_converted(done, said))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.config import Config
 from pipeline.errors import CheckFailed
 from pipeline.formats import fidelity, format_of, publish
@@ -85,22 +87,24 @@ def written(
     out = Exported(str(place), made_from)
     format_ = format_of(name)
     left_out: set[str] = set()
+    crowds: dict[str, int] = {}
 
     def fitting() -> Iterator[Clip]:
         for clip in records():
             fit = format_.fit(clip)
             if fit is None:
                 left_out.add(clip.name)
-            else:
-                yield fit
+                continue
+            if fit is not clip:
+                crowds[clip.name] = in_sight(clip).total() - in_sight(fit).total()
+            yield fit
 
     def counted() -> Iterator[Clip]:
         by_class: Counter[str] = Counter()
         for clip in fitting():
             out.pictures += 1
             out.rewritten += clip.rewrite is not None
-            for found in clip.found:
-                by_class.update(found.names)
+            by_class.update(in_sight(clip))
             yield clip
         out.objects, out.by_class = by_class.total(), dict(sorted(by_class.items()))
 
@@ -108,6 +112,8 @@ def written(
         out.unsaid = dict(format_.write(counted(), ontology, new, hard_link=hard_link))
         if left_out:
             out.unsaid["pictures left out: training would pass them over"] = len(left_out)
+        if sum(crowds.values()):
+            out.unsaid["crowds left out"] = sum(crowds.values())
         check = fidelity.compare(fitting(), format_.read(new), format_.masks, format_.stems)
         out.fidelity = check.to_json()
         told(place).write_text(json.dumps(out.fidelity, indent=1) + "\n", encoding="utf-8")
@@ -117,6 +123,15 @@ def written(
                 f" {told(place)} names every object"
             )
     return out
+
+
+def in_sight(clip: Clip) -> Counter[str]:
+    """How many objects of each class a clip has; one in several frames counts in each."""
+    counts = Counter[str]()
+    for found in clip.found:
+        seen = range(len(found)) if found.visible is None else np.flatnonzero(found.visible)
+        counts.update(found.names[row] for row in seen)
+    return counts
 
 
 def told(place: Path) -> Path:

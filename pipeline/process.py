@@ -10,7 +10,7 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import ConfigError, Locked
+from pipeline.errors import ConfigError, Interrupted, Locked
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -37,6 +37,20 @@ def alone_in(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def ending_at_sigterm() -> Iterator[None]:
+    """SIGTERM raises `Interrupted` inside the block, so that what is half made goes."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise Interrupted("stopped; the same command begins anew", number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(slots=True)

@@ -251,4 +251,4 @@ def test_pictures_that_yolo_would_pass_over(tmp_path):
     out = export_.written(lambda: iter(clips), Ontology.parse("dog"), "yolo_seg", place, "x")
     assert [clip.name for clip in yolo.read(place).clips] == ["a.png", "b.ppm.png", "c.jfif.png"]
     assert (out.pictures, out.objects, out.rewritten, out.fidelity["ok"]) == (3, 3, 2, True)
-    assert out.unsaid == {"pictures left out: training would pass them over": 1}
+    assert out.unsaid == {"scores": 3, "pictures left out: training would pass them over": 1}

@@ -42,9 +42,8 @@ def test_what_is_wrong_is_told(tmp_path, change, said):
 def test_a_damaged_picture_is_told(tmp_path):
     place = small(tmp_path)
     (place / "images/a.png").write_bytes(b"<html>")
-    (problem, empty) = validate(place).problems
+    (problem,) = validate(place).problems  # the class may well have objects there
     assert str(problem).startswith("a.png: not a picture in a format that masklet reads")
-    assert str(empty) == "class 'dog': has no object; label some, or take the class out"
 
 
 def test_what_no_format_likes_is_sound_all_the_same(tmp_path):

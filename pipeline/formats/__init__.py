@@ -1,7 +1,7 @@
 """Records to datasets and back: the seam, and the table of formats."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -51,11 +51,15 @@ class Problem:
 
 @dataclass(slots=True)
 class Reading:
-    """A dataset as it is read: clips one by one, the classes by number, and the problems met so far."""
+    """A dataset as it is read: clips one by one, the classes by number, and the problems met so far.
+
+    `notes` are no faults of the dataset: what of it is not read, in words.
+    """
 
     names: dict[int, str]
     clips: Iterator[Clip]
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Write(Protocol):
@@ -83,6 +87,17 @@ class Read(Protocol):
 def as_it_is(clip: Clip) -> Clip | None:
     """Every clip can be in the dataset."""
     return clip
+
+
+def without_crowds(clip: Clip) -> Clip | None:
+    """The clip without COCO's crowds, for formats that would make an object of each."""
+    kept = [
+        [row for row in range(len(found)) if found.extra is None or found.extra[row].get("iscrowd") != 1]
+        for found in clip.found
+    ]
+    if list(map(len, kept)) == list(map(len, clip.found)):
+        return clip
+    return replace(clip, found=tuple(found.take(rows) for found, rows in zip(clip.found, kept, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import Problem, Reading, foreign
 from pipeline.formats.json_items import (
@@ -20,8 +19,7 @@ from pipeline.formats.json_items import (
     waiting_for,
 )
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, extra_of, id_of, instances_of, picture_path, score_of
-from pipeline.geometry import as_boxes
+from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, picture_path, score_of
 from pipeline.records import Clip, Frame
 
 NEEDED = ("images", "annotations", "categories")
@@ -37,20 +35,23 @@ def read(place: Path, results: str | None = None) -> Reading:
 
     Annotations are those of the file `results` beside it, where that is given: a list, and they may have no ids.
     Images are held in memory; annotations wait in a nameless file, and masks are made picture by picture, in the order
-    of the images.
+    of their names.
     """
     if results and place.name == results:
         place = place.parent
-    path = annotation_file(place, PATTERNS, "COCO")
+    path = annotation_file(place, PATTERNS, "COCO").absolute()
     waiting = Waiting()
     lists = load(path, waiting, NEEDED, "COCO")
     home = path.parent.parent if path.parent.name == "annotations" else path.parent
+    subset = path.stem.rpartition("_")[2]
     if results:
         waiting = load_results(home / results)
     problems: list[Problem] = []
     told = partial(passing, path.name, problems)
     names = dict(told("category", lists["categories"], partial(category, seen=set())))
-    pictures = list(told("image", lists["images"], partial(_picture, numbers=set(), names=set())))
+    pictures = sorted(
+        told("image", lists["images"], partial(_picture, numbers=set(), names=set())), key=lambda picture: picture[1]
+    )
     places = waiting_for((number for number, _, _ in pictures), "image_id", waiting, told)
 
     def clips() -> Iterator[Clip]:
@@ -58,7 +59,8 @@ def read(place: Path, results: str | None = None) -> Reading:
             row = partial(_row, size_hw=size_hw, names=names)
             annotations = map(waiting.item, places.pop(number))
             found = instances_of(list(told("annotation", annotations, row)), size_hw)
-            yield Clip(id_of("coco", name), name, picture_path(home, name), (Frame(0, 0.0, size_hw),), None, (found,))
+            at = picture_path(home, name, subset)
+            yield Clip(id_of("coco", name), name, at, (Frame(0, 0.0, size_hw),), None, (found,))
 
     return Reading(names, clips(), problems)
 
@@ -75,12 +77,7 @@ def _picture(item: dict[str, Any], numbers: set[int], names: set[str]) -> tuple[
 def _row(item: dict[str, Any], size_hw: tuple[int, int], names: dict[int, str]) -> Row:
     name = class_of(item, names)
     code = foreign.mask(item.get("segmentation"), size_hw)
-    if item.get("bbox") is not None:
-        box_xyxy = foreign.box_xyxy(item["bbox"], size_hw)
-    elif code is not None:
-        box_xyxy = as_boxes(masks.box(code, size_hw))[0]
-    else:
-        raise BadRecord("has neither a bbox nor a segmentation", "remove it")
+    box_xyxy = box_of(item.get("bbox"), code, size_hw)
     extra = extra_of(item.get("attributes"), "coco", annotation=item["id"])
     if item.get("iscrowd") == 1:
         extra["iscrowd"] = 1

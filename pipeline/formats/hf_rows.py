@@ -15,13 +15,12 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from pipeline import masks, media
+from pipeline import media
 from pipeline.errors import BadMedia, BadRecord
 from pipeline.formats import Problem, foreign
 from pipeline.formats.coco_rows import parsed
-from pipeline.formats.reading import Row, extra_of, id_of, instances_of, score_of
+from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, score_of
 from pipeline.formats.writing import in_order_of_names, still
-from pipeline.geometry import as_boxes
 from pipeline.records import Clip, Frame
 
 KEYS = ("category", "bbox", "area", "iscrowd", "score", "segmentation", "attributes")
@@ -111,6 +110,8 @@ def _items(objects: Any) -> list[Json]:
     """One mapping an object, of a mapping of lists."""
     if objects is None:
         return []
+    if isinstance(objects, list) and all(isinstance(item, dict) for item in objects):
+        return objects
     if not isinstance(objects, dict):
         raise BadRecord(f"objects is {short(objects)}", "make it a mapping of lists")
     columns = {key: column for key, column in objects.items() if column is not None}
@@ -125,12 +126,7 @@ def _row(item: Json, size_hw: tuple[int, int], names: Mapping[int, str], format_
     if number not in names:
         raise BadRecord(f"category {short(number)} is not among the classes of the dataset")
     code = foreign.mask(item.get("segmentation"), size_hw)
-    if code is not None:
-        box_xyxy = as_boxes(masks.box(code, size_hw))[0]
-    elif item.get("bbox") is not None:
-        box_xyxy = foreign.box_xyxy(item["bbox"], size_hw)
-    else:
-        raise BadRecord("has neither a bbox nor a segmentation", "remove it")
+    box_xyxy = box_of(item.get("bbox"), code, size_hw)
     more = {"annotation": item["id"]} if isinstance(item.get("id"), int) else {}
     extra = extra_of(_attributes(item), format_, **more)
     if item.get("iscrowd") == 1:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import foreign
-from pipeline.geometry import Boxes
+from pipeline.geometry import Boxes, as_boxes
 from pipeline.records import Instances, empty, sha256_of
 
 
@@ -42,6 +43,24 @@ def instances_of(rows: Sequence[Row], size_hw: tuple[int, int], **columns: Any) 
     )
 
 
+def box_of(bbox: Any, code: bytes | None, size_hw: tuple[int, int]) -> Boxes:
+    """The box [x, y, width, height] of an annotation: -> (4,). Raises `BadRecord`.
+
+    It is its mask's where there is none, or one without width or height: some tools take the last pixel's edge for its
+    number, and a line of pixels has none then.
+    """
+    if bbox is None and code is None:
+        raise BadRecord("has neither a bbox nor a segmentation", "remove it")
+    if code is not None and (bbox is None or _is_line(bbox)):
+        return np.asarray(as_boxes(masks.box(code, size_hw))[0])
+    return foreign.box_xyxy(bbox, size_hw)
+
+
+def _is_line(bbox: Any) -> bool:
+    values = foreign.numbers(bbox)
+    return len(values) == 4 and bool((values >= 0).all()) and not values[2:].all()
+
+
 def score_of(value: Any) -> float | None:
     """A score from 0 to 1, where there is one; raises `BadRecord`."""
     if value is None:
@@ -66,10 +85,11 @@ def id_of(format_: str, name: str) -> str:
     return sha256_of([format_, name])[:32]
 
 
-def picture_path(place: Path, name: str) -> str:
-    """Where the picture is: below `images`, or beside the annotations."""
-    beside = place / name
-    return str(beside if not is_file(place / "images" / name) and is_file(beside) else place / "images" / name)
+def picture_path(place: Path, name: str, subset: str = "") -> str:
+    """Where the picture is: below `images`, beside that, or in the folder of a subset; in `images` if nowhere."""
+    folders = ("images", "", f"images/{subset}", subset)
+    there = (place / folder / name for folder in folders if is_file(place / folder / name))
+    return str(next(there, place / "images" / name))
 
 
 def is_file(path: Path) -> bool:

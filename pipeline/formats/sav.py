@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import masks
-from pipeline.formats import Format
+from pipeline.formats import Format, without_crowds
 from pipeline.formats.sav_clips import Masklet, is_film, suffix, write_clips
 from pipeline.formats.sav_fields import FPS, derived
 from pipeline.formats.sav_reading import AUTO, MANUAL, read
@@ -139,5 +139,5 @@ def _stability_of(found: Instances, row: int) -> float | None:
     return said if isinstance(said, float) and round(said, 4) == kept else kept
 
 
-SAV = Format(1, write, read, films=True)
-SAV_MANUAL = Format(1, write_manual, partial(read, kinds=(MANUAL, AUTO)), films=True)
+SAV = Format(1, write, read, films=True, fit=without_crowds)
+SAV_MANUAL = Format(1, write_manual, partial(read, kinds=(MANUAL, AUTO)), films=True, fit=without_crowds)

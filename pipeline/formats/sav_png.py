@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import masks, media, pixels
 from pipeline.errors import BadDataset, BadMedia, BadRecord, first_line, out_of_memory
-from pipeline.formats import Format, Problem, Reading
+from pipeline.formats import Format, Problem, Reading, without_crowds
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import id_of
 from pipeline.formats.sav_clips import Masklet, is_film, suffix, write_clips
@@ -214,4 +214,4 @@ def _pixels(place: Path, video_id: str, indices: Sequence[int]) -> Path:
     return folder / f"{indices[0]:05d}.jpg" if len(indices) == 1 else folder
 
 
-SAV_PNG = Format(1, write, read, films=True)
+SAV_PNG = Format(1, write, read, films=True, fit=without_crowds)

@@ -49,7 +49,17 @@ def read(place: Path, kinds: Sequence[str] = (AUTO, MANUAL)) -> Reading:
             with told.trying(""):
                 yield _clip(root, video_id, _load(path), side.clip(video_id), told)
 
-    return Reading(side.names, clips(), problems)
+    return Reading(side.names, clips(), problems, list(_not_read(place, kinds, files)))
+
+
+def _not_read(place: Path, kinds: Sequence[str], files: Sequence[tuple[str, Path]]) -> Iterator[str]:
+    """What is beside the files that are read."""
+    read_kind = next((kind for kind in kinds if files[0][1].name.endswith(kind)), "")
+    for kind in kinds if place.is_dir() else ():
+        count = 0 if kind == read_kind else sum(1 for _ in place.rglob(f"*{kind}"))
+        if count:
+            name = "sav" if kind == AUTO else "sav_manual"
+            yield f"{count} *{kind} files are not read: --from {name} reads those"
 
 
 def _files(place: Path, kinds: Sequence[str]) -> list[tuple[str, Path]]:

@@ -8,7 +8,7 @@ from pipeline.formats import FORMATS, json_stream
 
 PATTERNS = {
     "sav_png": ("Annotations_6fps",),
-    "yolo": ("data.yaml", "data.yml"),
+    "yolo": ("data.yaml", "data.yml", "*.yaml", "*.yml"),
     "imagefolder": ("metadata.jsonl", "*/metadata.jsonl"),
     "parquet": ("*.parquet", "data/*.parquet"),
     "sav": ("*_auto.json", "**/*_auto.json"),
@@ -48,7 +48,7 @@ def _told(place: Path) -> Iterator[str]:
 
 def _yolo(place: Path) -> str:
     """Whether the first label of a YOLO dataset is a polygon or a box of four numbers."""
-    for path in sorted(place.glob("labels/**/*.txt")):
+    for path in sorted([*place.glob("labels/**/*.txt"), *place.glob("*/labels/**/*.txt")]):
         with path.open("rb") as file:
             row = file.readline(1 << 16).split()
         if row:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import masks
 from pipeline.errors import BadRecord
-from pipeline.formats import Format, Masks, strips
+from pipeline.formats import Format, Masks, strips, without_crowds
 from pipeline.formats.bridges import polygon
 from pipeline.formats.writing import mask_of, named_in_errors, number_of, numbers_of, still, with_pictures
 from pipeline.formats.yolo_files import IMAGES, SUFFIXES, YAML, label_of, suffix
@@ -67,6 +67,7 @@ def write_labels(
     unsaid = Counter[str]()
     folders: set[str] = set()
     for group in _groups(pictures):
+        unsaid["scores"] += sum(len(found) for _, clip in group if (found := still(clip)).scores is not None)
         for (name, clip), lines in zip(group, (rows or polygon_rows)(group, numbers, unsaid), strict=True):
             path = f"{place}{label_of(f'/{IMAGES}/{name}')}"
             folder = path.rpartition("/")[0]
@@ -229,10 +230,14 @@ def _boxes(found: Instances, unsaid: Counter[str]) -> NDArray[np.float64]:
 
 
 def fit(clip: Clip) -> Clip | None:
-    """The clip with a picture that ultralytics takes for one: `a.ppm` is written anew; one under 10 pixels is none."""
-    if min(clip.frames[0].size_hw) < SMALLEST_PX:
+    """The clip without crowds, and with a picture that ultralytics takes for one.
+
+    `a.ppm` is written anew; a picture under 10 pixels is none.
+    """
+    fitting = without_crowds(clip)
+    if fitting is None or min(clip.frames[0].size_hw) < SMALLEST_PX:
         return None
-    return clip if clip.rewrite or suffix(clip.name) in SUFFIXES else replace(clip, rewrite="suffix")
+    return fitting if clip.rewrite or suffix(clip.name) in SUFFIXES else replace(fitting, rewrite="suffix")
 
 
 YOLO_SEG = Format(1, partial(write, rows=polygon_rows), read, Masks.OUTLINES, stems=True, fit=fit)

@@ -40,7 +40,9 @@ def read(place: Path) -> Reading:
             example = files.shown(label_of(min(files.by_name.values())))
             problems.append(Problem(path.name, "no picture has a label", f"the first one's would be {example}"))
 
-    return Reading(names, clips(), problems)
+    splits = [split for split in SPLITS if data.get(split)]
+    merged = len({str(data[split]) for split in splits}) > 1
+    return Reading(names, clips(), problems, [f"splits are read as one: {', '.join(splits)}"] if merged else [])
 
 
 def _yaml_at(place: Path) -> Path:

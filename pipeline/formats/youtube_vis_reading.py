@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import Problem, Reading, foreign
 from pipeline.formats.json_items import Waiting, annotation_file, category, class_of, load, new, passing, waiting_for
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, extra_of, id_of, instances_of, score_of
+from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, score_of
 from pipeline.geometry import as_boxes
 from pipeline.records import Clip, Frame, Instances
 
@@ -164,10 +163,7 @@ def _row(
     size_hw = video.frames[index].size_hw
     try:
         code = foreign.mask(shape, size_hw)
-        if bbox is not None:
-            box_xyxy = foreign.box_xyxy(bbox, size_hw)
-        else:
-            box_xyxy = as_boxes((0, 0, 0, 0) if code is None else masks.box(code, size_hw))[0]
+        box_xyxy = as_boxes((0, 0, 0, 0))[0] if (bbox, code) == (None, None) else box_of(bbox, code, size_hw)
         extra = extra_of(common | (said or {}), "youtube_vis", annotation=item["id"])
         score = score_of(extra.pop("score", item.get("score")))
     except BadRecord as error:

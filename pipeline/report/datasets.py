@@ -15,13 +15,16 @@ SAID = 20
 def show_converted(done: Converted, dataset: Mapping[str, Any]) -> str:
     """What a conversion wrote."""
     rows = [(key, str(dataset[key])) for key in ("pictures", "objects")]
-    return table(f"{done.was} -> {dataset['place']}", [*rows, *fidelity_rows(dataset)])
+    notes = [("note", note) for note in done.notes]
+    return table(f"{done.was} -> {dataset['place']}", [*rows, *fidelity_rows(dataset), *notes])
 
 
 def show_validated(said: Validated) -> str:
     """What a dataset has, and what is wrong with it."""
     rows = [("format", said.format), ("pictures", str(said.pictures)), ("objects", str(said.objects))]
-    rows.append(("classes", ", ".join(f"{count} {name}" for name, count in said.by_class.items()) or "-"))
+    classes = [f"{count} {name or '(no class)'}" for name, count in said.by_class.items()]
+    rows.append(("classes", ", ".join(classes) or "-"))
+    rows += [("note", note) for note in said.notes]
     rows.append(("problems", str(len(said.problems))))
     return "\n".join([table(said.place, rows), *problem_lines(said.problems)])
 

@@ -1,6 +1,7 @@
 """Datasets from the command line: validate and convert, what they say and how they end."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from test_convert import changed, small, spoilt
 def dataset():
     """A sound COCO dataset: `coco`."""
     return small(Path.cwd(), names=("dog", "cat"))
+
+
+def with_another(dataset):
+    """A second picture, that is sound."""
+    data = json.loads((dataset / "annotations/instances_default.json").read_text())
+    data["images"].append(data["images"][0] | {"id": 2, "file_name": "b.png"})
+    (dataset / "annotations/instances_default.json").write_text(json.dumps(data))
+    (dataset / "images/b.png").write_bytes((dataset / "images/a.png").read_bytes())
 
 
 def test_a_sound_dataset(dataset):
@@ -61,6 +70,7 @@ def test_converted(dataset):
 
 
 def test_what_is_left_out_is_told_and_ends_in_5(dataset):
+    with_another(dataset)
     (dataset / "images/a.png").unlink()
     said = here("convert", "coco", "out", "--to", "coco")
     assert said.returncode == 5
@@ -97,3 +107,21 @@ def test_bad_input_is_one_line(dataset, words, code, said):
 
 def test_a_second_time_it_is_replaced(dataset):
     assert [here("convert", "coco", "out", "--to", "coco").returncode for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_midway_nothing_is_left(dataset, monkeypatch, number, code):
+    from pipeline import media
+
+    with monkeypatch.context() as patch:
+        patch.setattr(media, "export", lambda *_: signal.raise_signal(number))
+        said = here("convert", "coco", "out", "--to", "coco")
+    assert (said.returncode, said.stdout, said.stderr.count("\n")) == (code, "", 1)
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["coco", "pictures"]
+
+
+def test_a_second_dataset_takes_the_place_of_the_first_here(dataset, monkeypatch):
+    place = Path("elsewhere")
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert here("convert", "../coco", ".", "--to", "coco").returncode == 0

@@ -139,7 +139,7 @@ BAD = [
     ({"segmentation": [[0, 0, 1, 0, 1, 1]] * 100_001}, "too many or too long to draw"),
     ({"segmentation": "polygon"}, "segmentation is 'polygon'"),
     # boxes
-    ({"bbox": [1, 1, 0, 2]}, "no area inside the picture"),
+    ({"bbox": [1, 1, 0, 2], "segmentation": None}, "no area inside the picture"),
     ({"bbox": [1, 1, -1, 2]}, "no area inside the picture"),
     ({"bbox": [1, 1, 0.0001, 2]}, "no area inside the picture"),  # none that a record would keep
     ({"bbox": [9, 9, 2, 2]}, "no area inside the picture"),
@@ -305,3 +305,12 @@ def test_real_photos_with_polygons_read_as_pycocotools_draws_them(shared_data):
     assert (len(clips), len(rows), reading.problems) == (64, 542, [])
     for code, size_hw, extra in rows:
         assert (masks.decode(code, size_hw) == truth.annToMask(truth.anns[extra["annotation"]])).all()
+
+
+@pytest.mark.parametrize("bbox", [[2, 1, 0, 2], [2, 1, 1, 0], [0, 0, 0, 0], None])
+def test_a_box_that_is_a_line_is_its_masks(bbox, tmp_path):
+    """A column of pixels has no width in tools that count from the first pixel's number to the last one's."""
+    mask = masks.encode(drawn("..#..", "..#..", ".....", "....."))
+    clips, reading = read(tmp_path, annotation(bbox=bbox, segmentation={"size": SIZE, "counts": mask.decode()}))
+    assert reading.problems == []
+    assert clips[0].found[0].boxes_xyxy.tolist() == [[2, 0, 3, 2]]

@@ -350,7 +350,7 @@ BAD = [
     ({"segmentations": [{"size": SIZE, "counts": ""}, None, None]}, "frame 0: mask: not a run-length code"),
     ({"segmentations": [[[1, 1, 3, NAN, 3, 3]], None, None]}, "frame 0: .*no list of finite numbers"),
     ({"segmentations": [[[-9e9, -9e9, 9e9, 9e9] * 70_000], None, None]}, "frame 0: polygons too many or too long"),
-    ({"bboxes": [[1, 1, 0, 2], None, None]}, "frame 0: bbox .* has no area inside"),
+    ({"bboxes": [[1, 1, -1, 2], None, None]}, "frame 0: bbox .* has no area inside"),
     ({"category_id": 4}, "category_id 4 is not among"),
     ({"video_id": 2}, "video_id 2 is not among the videos that can be read"),
     ({"score": 2}, "frame 0: score is 2"),
