@@ -5,7 +5,7 @@ A mask in a record is COCO's compressed RLE: column-major runs, the first of bac
 the mask's own box, because most masks are small and most pictures are not. Holes and parts are kept to the pixel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import ceil, floor
 from typing import Any
@@ -222,11 +222,11 @@ def _areas(rles: Sequence[dict[str, Any]]) -> list[int]:
     return [*_areas(rles[:AT_ONCE]), *_areas(rles[AT_ONCE:])]
 
 
-def measured(codes: Sequence[bytes], size_hw: Size) -> tuple[list[int], Runs]:
-    """Pixels and box (x, y, width, height) of each mask of a record, of which there is one: N codes -> N, (N, 4)."""
+def measured(codes: Sequence[bytes], sizes_hw: Iterable[Size]) -> tuple[list[int], Runs]:
+    """Pixels and box (x, y, width, height) of each mask, of which there is one: N codes, N sizes -> N, (N, 4)."""
     from pycocotools import mask as coco
 
-    rles = [{"size": size_hw, "counts": code} for code in codes]
+    rles = [{"size": size_hw, "counts": code} for code, size_hw in zip(codes, sizes_hw, strict=False)]
     return _areas(rles), coco.toBbox(rles).astype(np.int64)
 
 

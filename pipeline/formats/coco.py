@@ -6,7 +6,7 @@ made of anybody's file is in `coco_reading`.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,11 @@ import numpy as np
 from pipeline import __version__
 from pipeline.formats import Format, Masks
 from pipeline.formats.coco_reading import read
-from pipeline.formats.coco_rows import rows
+from pipeline.formats.coco_rows import alike, rows
 from pipeline.formats.spool import Spool, Spooled
 from pipeline.formats.writing import numbers_of, still, with_pictures
 from pipeline.ontology import Ontology
-from pipeline.records import Clip
+from pipeline.records import Clip, Instances
 
 __all__ = ["COCO", "COCO_POLYGON", "COCO_RESULTS", "read", "write", "write_annotations"]
 
@@ -29,6 +29,8 @@ FILE = "annotations/instances_default.json"
 """Where COCO itself has it, and where CVAT and datumaro look."""
 RESULTS = "results.json"
 IMAGES = "images"
+AT_ONCE = 128
+"""Objects that are written together: a picture with a few costs mostly calls."""
 
 
 def write(
@@ -84,9 +86,9 @@ def _write_json(
     categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
     path.parent.mkdir(exist_ok=True)
     with Spool(path.parent) as spool:
-        for name, clip in clips:
-            found = still(clip)
-            spool.add(name, found.size_hw, rows(clip, found, numbers, filled))
+        for group in _together(clips):
+            text = rows([(clip, found) for _, clip, found in group], numbers, *spool.next, filled)
+            spool.add([(name, found.size_hw, len(found)) for name, _, found in group], text)
         info = {"description": "made by masklet", "version": __version__}
         images = (_image(number, picture) for number, picture in enumerate(spool.pictures(), 1))
         with path.open("wb") as out:
@@ -98,6 +100,21 @@ def _write_json(
             with results.open("wb") as out:
                 _write_items(out, spool.blocks())
                 out.write(b"\n]\n")
+
+
+def _together(clips: Iterable[tuple[str, Clip]]) -> Iterator[list[tuple[str, Clip, Instances]]]:
+    """Pictures that are written together: alike, until they have so many objects."""
+    group: list[tuple[str, Clip, Instances]] = []
+    weight = 0
+    for name, clip in clips:
+        found = still(clip)
+        if group and (weight >= AT_ONCE or alike(found) != alike(group[0][2])):
+            yield group
+            group, weight = [], 0
+        group.append((name, clip, found))
+        weight += 1 + len(found)
+    if group:
+        yield group
 
 
 def write_list(out: IO[bytes], key: str, lines: Iterable[bytes], end: bytes = b",\n") -> None:

@@ -6,9 +6,9 @@ times as long. Keys are sorted; the two ways write the same.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, count, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -23,43 +23,61 @@ from pipeline.records import Clip, Instances, uids
 QUALITY = ("iou", "stability", "agreement")  # the columns of `Instances.quality`
 
 
-def rows(clip: Clip, found: Instances, numbers: Mapping[str, int], filled: Counter[str] | None = None) -> list[str]:
-    """Each row's annotation without its own number and its picture's.
+Found = Sequence[tuple[Clip, Instances]]
+"""Pictures with what was found in each: all have scores or none has, and all are short of words or none is."""
+
+
+def alike(found: Instances) -> tuple[bool, bool]:
+    """Pictures of which this is the same can be written together: an annotation costs a third less then."""
+    return found.scores is None, found.extra is None and found.quality is None
+
+
+def rows(
+    pictures: Found, numbers: Mapping[str, int], first: int = 1, picture: int = 1, filled: Counter[str] | None = None
+) -> str:
+    """The annotations of pictures, numbered from `first` and `picture` on, each behind a comma and a line's end.
 
     Masks are run lengths, or polygons on the edges of pixels where `filled` counts the holes that those have no way to
     say. Raises `BadRecord` for an object without a mask or of a class that is not exported.
     """
-    if not len(found):
-        return []
-    codes, areas, boxes_xywh, classes = _measured(clip, found, numbers)
+    owners = [number for number, (_, found) in enumerate(pictures, picture) for _ in found.names]
+    if not owners:
+        return ""
+    sizes = [found.size_hw for _, found in pictures for _ in found.names]
+    codes, areas, boxes_xywh, classes = _measured(pictures, sizes, numbers)
     if filled is None:
-        segmentations = _run_lengths(codes, found.size_hw)
+        segmentations = _run_lengths(codes, sizes)
     else:
-        segmentations, areas = _polygons(codes, found.size_hw, filled)
-    columns = (areas, _attributes(found), boxes_xywh, classes, _crowds(found), _scores(found), segmentations)
-    return [
-        f'"area": {area}, "attributes": {said}, "bbox": [{box}], "category_id": {number}, "iscrowd": {crowd},'
-        f'{score} "segmentation": {segmentation}}}'
-        for area, said, box, number, crowd, score, segmentation in zip(*columns, strict=True)
-    ]
+        segmentations, areas = _polygons(codes, sizes, filled)
+    boxes, detector_boxes, scores = _numbers([found for _, found in pictures], boxes_xywh)
+    attributes = chain.from_iterable(_attributes(pictures, detector_boxes))
+    crowds = chain.from_iterable(_crowds(found) for _, found in pictures)
+    columns = (count(first), owners, areas, attributes, boxes, classes, crowds, scores, segmentations)
+    return "".join(
+        [
+            f',\n{{"id": {own}, "image_id": {owner}, "area": {area}, "attributes": {said}, "bbox": [{box}],'
+            f' "category_id": {number}, "iscrowd": {crowd},{score} "segmentation": {segmentation}}}'
+            for own, owner, area, said, box, number, crowd, score, segmentation in zip(*columns, strict=False)
+        ]
+    )
 
 
 def parsed(clip: Clip, found: Instances, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
-    """`rows` as mappings, for formats that put them together in another way."""
-    return [orjson.loads("{" + row) for row in rows(clip, found, numbers)]
+    """`rows` of a picture as mappings, for formats that put them together in another way."""
+    said: list[dict[str, Any]] = orjson.loads(f"[{rows([(clip, found)], numbers)[1:]}]")
+    return said
 
 
-def _run_lengths(codes: Sequence[bytes], size_hw: masks.Size) -> list[str]:
+def _run_lengths(codes: Sequence[bytes], sizes: Sequence[masks.Size]) -> list[str]:
     """Codes as JSON; of all their characters only the backslash is special there."""
-    end = f'", "size": [{size_hw[0]}, {size_hw[1]}]}}'
     texts = b" ".join(codes).decode("ascii").replace("\\", "\\\\").split(" ")
-    return [f'{{"counts": "{text}{end}' for text in texts]
+    return [f'{{"counts": "{text}", "size": [{h}, {w}]}}' for text, (h, w) in zip(texts, sizes, strict=True)]
 
 
-def _polygons(codes: Sequence[bytes], size_hw: masks.Size, filled: Counter[str]) -> tuple[list[str], list[int]]:
+def _polygons(codes: Sequence[bytes], sizes: Sequence[masks.Size], filled: Counter[str]) -> tuple[list[str], list[int]]:
     """Polygons as JSON, and the pixels in them: holes are filled, and counted."""
     segmentations, areas = [], []
-    for code in codes:
+    for code, size_hw in zip(codes, sizes, strict=True):
         outer, holes = outlines(code, size_hw)
         segmentations.append(str([ring.reshape(-1).tolist() for ring in outer]))
         areas.append(int(sum(map(area_px, outer))))
@@ -68,31 +86,37 @@ def _polygons(codes: Sequence[bytes], size_hw: masks.Size, filled: Counter[str])
 
 
 def _measured(
-    clip: Clip, found: Instances, numbers: Mapping[str, int]
-) -> tuple[Sequence[bytes], list[int], list[str], list[int]]:
+    pictures: Found, sizes: Sequence[masks.Size], numbers: Mapping[str, int]
+) -> tuple[Sequence[bytes], list[int], NDArray[np.int64], list[int]]:
     """Codes, pixels, boxes (x, y, width, height) and class numbers of all rows."""
-    classes = [numbers.get(name) for name in found.names]
-    codes = found.masks or ()
-    if len(codes) != len(found) or None in codes or None in classes:
-        _blame(clip, found, numbers)
-    areas, boxes_xywh = masks.measured(codes, found.size_hw)  # type: ignore[arg-type]
+    classes = [numbers.get(name) for _, found in pictures for name in found.names]
+    codes = [code for _, found in pictures for code in found.masks or (None,) * len(found)]
+    if None in codes or None in classes:
+        _blame(pictures, numbers)
+    areas, boxes_xywh = masks.measured(codes, sizes)  # type: ignore[arg-type]
     if 0 in areas:
-        _blame(clip, found, numbers)
-    return codes, areas, _numbers(boxes_xywh), classes  # type: ignore[return-value]
+        _blame(pictures, numbers)
+    return codes, areas, boxes_xywh, classes  # type: ignore[return-value]
 
 
-def _blame(clip: Clip, found: Instances, numbers: Mapping[str, int]) -> None:
+def _blame(pictures: Found, numbers: Mapping[str, int]) -> None:
     """Raise the `BadRecord` of the first row that has no mask or no class."""
-    for row, uid in enumerate(uids(clip.id, found)):
-        with named_in_errors(uid, clip):
-            mask_of(found, row)
-            number_of(found, row, numbers)
+    for clip, found in pictures:
+        for row, uid in enumerate(uids(clip.id, found)):
+            with named_in_errors(uid, clip):
+                mask_of(found, row)
+                number_of(found, row, numbers)
 
 
-def _numbers(rows: NDArray[Any]) -> list[str]:
-    """Each row of numbers as JSON, without the brackets: (N, K) -> N. float32 in its shortest form."""
-    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY).decode("ascii")
-    return text[2:-2].replace(",", ", ").split("], [")
+def _numbers(found: Sequence[Instances], boxes_xywh: NDArray[np.int64]) -> tuple[list[str], list[str], list[str]]:
+    """Boxes of masks, boxes of the detector, and scores as JSON, the boxes without brackets; float32 in short forms."""
+    scored = found[0].scores is not None
+    scores = np.concatenate([one.scores for one in found]) if scored else ()
+    columns = [boxes_xywh, np.concatenate([one.boxes_xyxy for one in found]), scores]
+    text = orjson.dumps(columns, option=orjson.OPT_SERIALIZE_NUMPY).decode("ascii")
+    boxes, detector_boxes, rest = text.replace(",", ", ")[3:-2].split("]], [", 2)
+    told = [f' "score": {score},' for score in rest.split(", ")] if scored else [""] * len(boxes_xywh)
+    return boxes.split("], ["), detector_boxes[1:].split("], ["), told
 
 
 def _crowds(found: Instances) -> Sequence[int]:
@@ -101,20 +125,18 @@ def _crowds(found: Instances) -> Sequence[int]:
     return [int(extra.get("iscrowd") == 1) for extra in found.extra]
 
 
-def _scores(found: Instances) -> Sequence[str]:
-    if found.scores is None:
-        return [""] * len(found)
-    return [f' "score": {score},' for score in _numbers(found.scores[:, None])]
-
-
-def _attributes(found: Instances) -> Iterable[str]:
+def _attributes(pictures: Found, detector_boxes: Iterable[str]) -> Iterator[Iterable[str]]:
     """Where rows come from; what a foreign dataset said comes first and gives way to what we know."""
-    boxes = _numbers(found.boxes_xyxy)
-    columns = [column or repeat(None) for column in (found.prompts, found.score_kind, found.source)]
-    if found.extra is None and found.quality is None:
-        return [f'{{"detector_box": [{box}]{said}}}' for box, said in zip(boxes, map(_short, *columns), strict=False)]
-    qualities = repeat(None) if found.quality is None else found.quality
-    return map(_long, found.extra or repeat({}), qualities, boxes, *columns)
+    boxes = iter(detector_boxes)
+    for _, found in pictures:
+        some = islice(boxes, len(found))
+        columns = [column or repeat(None) for column in (found.prompts, found.score_kind, found.source)]
+        if found.extra is None and found.quality is None:
+            said = zip(some, map(_short, *columns), strict=False)
+            yield [f'{{"detector_box": [{box}]{more}}}' for box, more in said]
+        else:
+            qualities = repeat(None) if found.quality is None else found.quality
+            yield map(_long, found.extra or repeat({}), qualities, some, *columns)
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """Lines that wait in a nameless file until all pictures are known: their numbers are ranks of their names."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import count, pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -12,17 +12,18 @@ CHUNK = 1 << 20
 
 
 class Spooled(NamedTuple):
-    """A picture whose lines wait: how many, where they begin, and how many bytes they have."""
+    """A picture whose lines wait: in which part of the file, after how many others there, and how many."""
 
     name: str
     size_hw: tuple[int, int]
     begin: int
     length: int
+    before: int
     lines: int
 
 
 class Spool:
-    """Annotations as JSON objects, each given without its opening brace, number and picture.
+    """Annotations as JSON objects on lines of their own, which begin with the numbers of annotation and picture.
 
     Numbers begin at 1: COCOeval takes id 0 for 'no match'. They are given as if pictures came in the order of their
     names, which they nearly always do; else they are given anew in the end.
@@ -42,20 +43,28 @@ class Spool:
     ) -> None:
         self._file.close()
 
-    def add(self, name: str, size_hw: tuple[int, int], lines: Sequence[str]) -> None:
-        """Let a picture's lines wait; they are ASCII."""
-        block = _numbered(self._lines + 1, len(self._pictures) + 1, lines)
+    @property
+    def next(self) -> tuple[int, int]:
+        """The numbers that the next picture's first annotation and itself have."""
+        return self._lines + 1, len(self._pictures) + 1
+
+    def add(self, pictures: Iterable[tuple[str, tuple[int, int], int]], text: str) -> None:
+        """Let the lines of pictures (name, size, how many lines) wait: ASCII, a comma and a line's end before each."""
+        block = text.encode("ascii")
         self._file.write(block)
-        self._pictures.append(Spooled(name, size_hw, self._end, len(block), len(lines)))
+        before = 0
+        for name, size_hw, lines in pictures:
+            self._pictures.append(Spooled(name, size_hw, self._end, len(block), before, lines))
+            before += lines
         self._end += len(block)
-        self._lines += len(lines)
+        self._lines += before
 
     def pictures(self) -> list[Spooled]:
         """All pictures in the order of their names."""
         return sorted(self._pictures)
 
     def blocks(self) -> Iterator[bytes]:
-        """All lines in the order of their pictures, each with a comma and a line's end before it."""
+        """All lines in the order of their pictures, as they came."""
         if all(one.name < next_.name for one, next_ in pairwise(self._pictures)):
             self._file.seek(0)
             while block := self._file.read(CHUNK):
@@ -64,14 +73,10 @@ class Spool:
             yield from self._renumbered()
 
     def _renumbered(self) -> Iterator[bytes]:
-        annotation = 1
+        annotation = count(1)
         for number, picture in enumerate(self.pictures(), 1):
             self._file.seek(picture.begin)
-            lines = self._file.read(picture.length).decode("ascii").split("\n")[1:]
-            yield _numbered(annotation, number, [line.rstrip(",").split(", ", 2)[2] for line in lines])
-            annotation += picture.lines
-
-
-def _numbered(first: int, picture: int, lines: Sequence[str]) -> bytes:
-    numbered = [f',\n{{"id": {own}, "image_id": {picture}, {line}' for own, line in enumerate(lines, first)]
-    return "".join(numbered).encode("ascii")
+            lines = self._file.read(picture.length).decode("ascii").split(",\n")[1 + picture.before :]
+            for line in lines[: picture.lines]:
+                rest = line.split(", ", 2)[2]
+                yield f',\n{{"id": {next(annotation)}, "image_id": {number}, {rest}'.encode("ascii")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def polygon_rows(pictures: Pictures, numbers: Mapping[str, int], unsaid: Counter
     found = [still(clip) for _, clip in pictures]
     size_hw = found[0].size_hw
     codes = [code or masks.NOTHING for one in found for code in one.masks or [None] * len(one)]
-    areas, boxes_xywh = masks.measured(codes, size_hw)
+    areas, boxes_xywh = masks.measured(codes, repeat(size_hw))
     if not all(areas):
         _blame(pictures, mask_of)
     rings: list[bytes] = []

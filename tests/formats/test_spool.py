@@ -14,7 +14,9 @@ PICTURES = {"a": ['"is": "a1"}', '"is": "a2"}'], "b": [], "c": ['"is": "c1, or, 
 def spooled(tmp_path, names):
     with Spool(tmp_path) as spool:
         for name in names:
-            spool.add(name, (3, 4), PICTURES[name])
+            first, picture = spool.next
+            lines = (f',\n{{"id": {own}, "image_id": {picture}, {s}' for own, s in enumerate(PICTURES[name], first))
+            spool.add([(name, (3, 4), len(PICTURES[name]))], "".join(lines))
         text = b"".join(spool.blocks()).decode()
         return [(one.name, one.size_hw, one.lines) for one in spool.pictures()], json.loads(f"[{text[1:]}]")
 
