@@ -57,9 +57,7 @@ def open_sam2(folder: Path, number_format: str, device: Device) -> "Sam2Image":
     model_type(folder, MODEL_TYPES, "sam2")
     scaling = scaling_of(folder)
     model = opened("Sam2Model", folder, number_format, device)
-    wanted = model.prompt_encoder.input_image_size
-    if scaling.side != wanted:
-        raise ModelMissing(f"{folder}: its processor makes pictures of {scaling.side} pixels, its model wants {wanted}")
+    fits(scaling, model, folder)
     return Sam2Image(model, scaling, PICTURES_A_CALL[device.kind], PROMPTS_A_CALL[device.kind])
 
 
@@ -82,12 +80,12 @@ class Sam2Image:
 
     def embed(self, pictures: Sequence[Rgb]) -> list[Embedding]:
         """Look at pictures of any sizes, each once: (H, W, 3) -> an embedding each."""
-        return [answer for some in _slices(pictures, self.pictures) for answer in self._embedded(some)]
+        return [answer for some in slices(pictures, self.pictures) for answer in self._embedded(some)]
 
     def _embedded(self, pictures: Sequence[Rgb]) -> list[Embedding]:
         import torch
 
-        squares = torch.cat(_filled([squared(rgb, self.scaling.side) for rgb in pictures], self.pictures))
+        squares = torch.cat(filled([squared(rgb, self.scaling.side) for rgb in pictures], self.pictures))
         weight = self.model.no_memory_embedding
         with self._lock, torch.inference_mode():
             values = self.scaling.applied_to(squares.to(weight.device)).to(weight.dtype)
@@ -106,7 +104,7 @@ class Sam2Image:
         k = self.model.mask_decoder.num_multimask_outputs if multimask else 1
         logits, iou = np.empty((len(prompts), k, *self.map_hw), np.float32), np.empty((len(prompts), k), np.float32)
         for alike in _alike(prompts):
-            for rows in _slices(alike, self.prompts):
+            for rows in slices(alike, self.prompts):
                 logits[rows], iou[rows] = self._decoded(embedding, [prompts[row] for row in rows], multimask)
         return logits, iou
 
@@ -114,7 +112,7 @@ class Sam2Image:
         import torch
 
         where = self.model.no_memory_embedding
-        inputs = inputs_of(_filled(prompts, self.prompts), embedding.size_hw, self.scaling.side)
+        inputs = inputs_of(filled(prompts, self.prompts), embedding.size_hw, self.scaling.side)
         tensors = {name: torch.from_numpy(rows).to(where.device) for name, rows in inputs.items()}
         if "input_masks" in tensors:
             tensors["input_masks"] = tensors["input_masks"].to(where.dtype)
@@ -164,6 +162,13 @@ def scaling_of(folder: Path) -> Scaling:
     return scaling
 
 
+def fits(scaling: Scaling, model: Any, folder: Path) -> None:
+    """Raise `ModelMissing` where a checkpoint's processor makes pictures of a size that its model does not take."""
+    wanted = model.prompt_encoder.input_image_size
+    if scaling.side != wanted:
+        raise ModelMissing(f"{folder}: its processor makes pictures of {scaling.side} pixels, its model wants {wanted}")
+
+
 def squared(rgb: Rgb, side: int) -> Any:
     """Stretch a picture to a square, as torchvision does: (H, W, 3) -> a tensor (1, 3, side, side) uint8."""
     import torch
@@ -210,11 +215,12 @@ def _alike(prompts: Sequence[Prompt]) -> Iterator[list[int]]:
     yield from kinds.values()
 
 
-def _slices(some: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def slices(some: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Cut into parts of a size; the last may be shorter."""
     for start in range(0, len(some), size):
         yield some[start : start + size]
 
 
-def _filled(some: Sequence[Any], size: int) -> list[Any]:
+def filled(some: Sequence[Any], size: int) -> list[Any]:
     """As many as a call of the model has, the last one repeated."""
     return [*some, *[some[-1]] * (size - len(some))]

@@ -1,0 +1,1 @@
+"""Objects through a film: the same thing in every frame where it is."""

@@ -1,0 +1,101 @@
+"""When an object of a film begins, goes on, is lost, comes back and ends. Knows decisions; knows no model.
+
+On a keyframe detections meet the objects that are followed. Every threshold is a field of `Rules`, with its meaning.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Overlap = NDArray[np.float64]
+
+
+class Rules(BaseModel):
+    """How objects live; overlaps are of masks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(8, ge=1, description="frames from one keyframe, where the detector is asked, to the next")
+    match_iou: float = Field(0.5, ge=0, le=1, description="a detection that overlaps so much is the object")
+    refresh_iou: float = Field(0.8, ge=0, le=1, description="and from here on its box is remembered as well")
+    covered: float = Field(0.7, ge=0, le=1, description="a detection so far inside an object in sight is no new one")
+    sure: float = Field(0.6, ge=0, le=1, description="a score that needs no second look")
+    looks: int = Field(2, ge=1, description="looks that make an object of a detection with a lower score")
+    keep: int = Field(96, ge=0, description="frames for which an object out of sight is looked out for")
+    likeness: float = Field(0.7, ge=-1, le=1, description="how like an object out of sight one is that comes back")
+    whole: float = Field(0.9, gt=0, le=1, description="a mask of so much of the picture is refused after a loss")
+
+
+@dataclass(slots=True)
+class Life:
+    """What is known of an object: first and last frame in sight, the scores of each class, looks, its best score."""
+
+    born: int
+    seen: int
+    votes: Counter[str] = field(default_factory=Counter)
+    looks: int = 0
+    best: float = 0.0
+
+    def look(self, frame: int, name: str, score: float) -> None:
+        """A detection is this object."""
+        self.votes[name] += score  # type: ignore[assignment]  # votes are weighed
+        self.looks += 1
+        self.best = max(self.best, score)
+        self.seen = max(self.seen, frame)
+
+    @property
+    def name(self) -> str:
+        """The class with most votes, the first of equals."""
+        return max(self.votes, key=lambda name: self.votes[name], default="")
+
+    def confirmed(self, rules: Rules) -> bool:
+        """Whether it is an object, and no slip of the detector."""
+        return self.looks >= rules.looks or self.best >= rules.sure
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, for the state that is stored."""
+        return asdict(self) | {"votes": dict(self.votes)}
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, object]) -> "Life":
+        """From plain values."""
+        life = cls(**form)  # type: ignore[arg-type]
+        life.votes = Counter(life.votes)
+        return life
+
+
+def matched(iou: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> dict[int, int]:
+    """Detection -> object, one with one, those of one class first: (D, T), (D, T)."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not iou.size:
+        return {}
+    allowed = iou >= rules.match_iou
+    rows, columns = linear_sum_assignment(np.where(allowed, iou + 0.2 * same_class, 0), maximize=True)
+    return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+
+
+def returned(likeness: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> dict[int, int]:
+    """Detection -> object out of sight that it is like, one with one: (D, T), (D, T)."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not likeness.size:
+        return {}
+    allowed = same_class & (likeness >= rules.likeness)
+    rows, columns = linear_sum_assignment(np.where(allowed, likeness + 1, 0), maximize=True)
+    return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+
+
+def twins(iou: Overlap, lives: Sequence[Life], rules: Rules) -> set[int]:
+    """Objects that have come to lie on others, of which each has been looked at less often: (T, T)."""
+    out: set[int] = set()
+    for one in range(len(lives)):
+        for other in range(one + 1, len(lives)):
+            if iou[one, other] >= rules.refresh_iou and not out & {one, other}:
+                older = (lives[one].looks, -lives[one].born) >= (lives[other].looks, -lives[other].born)
+                out.add(other if older else one)
+    return out
