@@ -121,6 +121,7 @@ def written(
             raise CheckFailed(
                 f"export to {name}: what was read back is not what was meant: {check}; {place} is as it was;"
                 f" {told(place)} names every object"
+                + ("" if check.kept else "; formats with run lengths keep every pixel")
             )
     return out
 
