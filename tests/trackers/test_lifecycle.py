@@ -1,0 +1,80 @@
+"""When an object begins, goes on, comes back and ends: decisions, in tables."""
+
+import numpy as np
+import pytest
+
+from pipeline.trackers.lifecycle import Life, Rules, matched, returned, twins
+
+RULES = Rules()
+
+
+@pytest.mark.parametrize(
+    ("iou", "same", "pairs"),
+    [
+        ([[0.9]], [[1]], {0: 0}),
+        ([[0.49]], [[1]], {}),  # below match_iou
+        ([[0.9, 0.1], [0.2, 0.8]], [[1, 1], [1, 1]], {0: 0, 1: 1}),
+        ([[0.6, 0.7], [0.7, 0.9]], [[1, 1], [1, 1]], {0: 0, 1: 1}),  # all together, not the best first
+        ([[0.7, 0.6]], [[0, 1]], {0: 1}),  # its own class, though it overlaps less
+        ([[0.9, 0.6]], [[0, 1]], {0: 0}),  # but not far less
+        ([[0.8]], [[0]], {0: 0}),  # the detector may have erred: a vote
+        ([[0.9], [0.8]], [[1], [1]], {0: 0}),  # one with one
+        (np.zeros((0, 3)), np.zeros((0, 3)), {}),
+        (np.zeros((2, 0)), np.zeros((2, 0)), {}),
+    ],
+)
+def test_detections_meet_objects(iou, same, pairs):
+    assert matched(np.array(iou, float), np.array(same, bool), RULES) == pairs
+
+
+@pytest.mark.parametrize(
+    ("likeness", "same", "pairs"),
+    [
+        ([[0.9]], [[1]], {0: 0}),
+        ([[0.9]], [[0]], {}),  # never as another class
+        ([[0.6]], [[1]], {}),  # not like enough
+        ([[0.8, 0.9]], [[1, 1]], {0: 1}),
+        ([[-0.5]], [[1]], {}),
+    ],
+)
+def test_who_comes_back_is_known_by_its_looks(likeness, same, pairs):
+    assert returned(np.array(likeness, float), np.array(same, bool), RULES) == pairs
+
+
+@pytest.mark.parametrize(
+    ("looks", "confirmed"),
+    [
+        ([("dog", 0.9)], True),
+        ([("dog", 0.5)], False),  # one look that is not sure
+        ([("dog", 0.5), ("dog", 0.4)], True),
+        ([("dog", 0.5), ("cat", 0.4)], True),  # an object, whatever it is
+    ],
+)
+def test_a_sure_look_or_two_make_an_object(looks, confirmed):
+    life = Life(0, 0)
+    for at, look in enumerate(looks):
+        life.look(8 * at, *look)
+    assert life.confirmed(RULES) is confirmed
+
+
+def test_the_class_is_voted_by_scores():
+    life = Life(0, 0)
+    for at, look in enumerate([("dog", 0.4), ("cat", 0.5), ("dog", 0.3)]):
+        life.look(8 * at, *look)
+    assert (life.name, life.best, life.seen) == ("dog", 0.5, 16)
+    assert Life.from_json(life.to_json()) == life
+
+
+@pytest.mark.parametrize(
+    ("iou", "looks", "ended"),
+    [
+        ([[1, 0.9], [0.9, 1]], (3, 1), {1}),
+        ([[1, 0.9], [0.9, 1]], (1, 3), {0}),
+        ([[1, 0.9], [0.9, 1]], (2, 2), {1}),  # the later born
+        ([[1, 0.5], [0.5, 1]], (3, 1), set()),
+        ([[1, 0.9, 0.9], [0.9, 1, 0.9], [0.9, 0.9, 1]], (1, 3, 1), {0, 2}),
+    ],
+)
+def test_of_two_on_one_place_one_ends(iou, looks, ended):
+    lives = [Life(at, 9, looks=count) for at, count in enumerate(looks)]
+    assert twins(np.array(iou, float), lives, RULES) == ended
