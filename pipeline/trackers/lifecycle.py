@@ -23,6 +23,7 @@ class Rules(BaseModel):
     match_iou: float = Field(0.5, ge=0, le=1, description="a detection that overlaps so much is the object")
     refresh_iou: float = Field(0.8, ge=0, le=1, description="and from here on its box is remembered as well")
     covered: float = Field(0.7, ge=0, le=1, description="a detection so far inside an object in sight is no new one")
+    apart: float = Field(0.3, ge=0, le=1, description="detections that overlap less are two things")
     sure: float = Field(0.6, ge=0, le=1, description="a score that needs no second look")
     looks: int = Field(2, ge=1, description="looks that make an object of a detection with a lower score")
     keep: int = Field(96, ge=0, description="frames for which an object out of sight is looked out for")
@@ -88,6 +89,21 @@ def returned(likeness: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> 
     allowed = same_class & (likeness >= rules.likeness)
     rows, columns = linear_sum_assignment(np.where(allowed, likeness + 1, 0), maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+
+
+def overflown(inside: Overlap, iou: Overlap, pairs: Mapping[int, int], rules: Rules) -> set[int]:
+    """Detections whose object has run over onto another one: a second detection lies in it, apart from theirs.
+
+    `inside` (D, T) is the share of detections in objects, `iou` (D, D) their overlap with each other.
+    """
+    out = set()
+    for row, column in pairs.items():
+        others = [
+            other for other in range(len(inside)) if other not in pairs and inside[other, column] >= rules.covered
+        ]
+        if any(iou[row, other] < rules.apart for other in others):
+            out.add(row)
+    return out
 
 
 def twins(iou: Overlap, lives: Sequence[Life], rules: Rules) -> set[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline import masks
 from pipeline.pixels import Rgb
 from pipeline.records import Clip, Instances
-from pipeline.trackers.lifecycle import Life, Rules, matched, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, matched, overflown, returned, twins
 from pipeline.trackers.sam2_memory import Answer, Follower, Seed
 from pipeline.trackers.sam2_parts import Seen
 from pipeline.trackers.sam2_state import State, Track
@@ -33,6 +33,16 @@ class Sight:
     def visible(self) -> bool:
         """Whether there is anything of it."""
         return self.code != masks.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A detection on a keyframe: its mask, what SAM 2 would remember of it, its class and score."""
+
+    sight: Sight
+    track: Track
+    name: str
+    score: float
 
 
 @dataclass(slots=True)
@@ -105,48 +115,73 @@ class Sam2Tracker:
         self, now: Lives, frame: int, seen: Seen, seeds: Instances, sights: dict[int, Sight]
     ) -> dict[int, Track]:
         """Detections meet objects: votes, refreshes, returns and births; those that were born, as they begin."""
-        blank = self.follower.begin(now.memory.size_hw)
-        fresh, answers = self.follower.step(
-            blank, frame, seen, {row: Seed(box_xyxy=box) for row, box in enumerate(seeds.boxes_xyxy)}
-        )
-        looks = [self._sight(answers[row], now.memory.size_hw) for row in range(len(seeds))]
-        rows = [row for row, look in enumerate(looks) if look.visible]
-        scores = np.ones(len(seeds), np.float32) if seeds.scores is None else seeds.scores
+        looks = self._looks(now.memory.size_hw, frame, seen, seeds)
         tracks = dict(now.memory.tracks)
-        visible = [number for number, sight in sights.items() if sight.visible]
-        codes = [looks[row].code for row in rows]
-        overlap = masks.iou(codes, [sights[number].code for number in visible], now.memory.size_hw)
-        pairs = matched(overlap, self._same(seeds, rows, now, visible), self.rules)
-        for row, column in pairs.items():
-            number = visible[column]
-            now.lives[number].look(frame, seeds.names[rows[row]], float(scores[rows[row]]))
-            if overlap[row, column] >= self.rules.refresh_iou:
-                tracks[number] = self._marked(tracks[number], fresh.tracks[rows[row]], frame)
-                sights[number] = looks[rows[row]]
-        inside = masks.covered(codes, [sights[number].code for number in visible], now.memory.size_hw)
-        free = [row for at, row in enumerate(rows) if at not in pairs and not (inside[at] >= self.rules.covered).any()]
-        away = [number for number, sight in sights.items() if not sight.visible and number in tracks]
-        likeness = _likeness([fresh.tracks[row] for row in free], [tracks[number] for number in away])
-        back = returned(likeness, self._same(seeds, free, now, away), self.rules)
+        left = self._met(now, frame, looks, tracks, sights)
+        back = self._returned(now, left, tracks, sights)
         newborn: dict[int, Track] = {}
-        for at, row in enumerate(free):
-            if at in back:
-                number = away[back[at]]
-                tracks[number] = self._marked(tracks[number], fresh.tracks[row], frame)
-            else:
-                now.born += 1
-                number = now.born
+        for at, look in enumerate(left):
+            number = back.get(at, now.born + 1)
+            if number > now.born:
+                now.born = number
                 now.lives[number] = Life(frame, frame)
-                tracks[number] = newborn[number] = fresh.tracks[row]
-            sights[number] = looks[row]
-            now.lives[number].look(frame, seeds.names[row], float(scores[row]))
+                tracks[number] = newborn[number] = look.track
+            else:
+                tracks[number] = self._marked(tracks[number], look.track, frame)
+            sights[number] = look.sight
+            now.lives[number].look(frame, look.name, look.score)
         now.memory = replace(now.memory, now=frame, tracks=tracks)
         self._without_twins(now, sights)
         return newborn
 
-    def _same(self, seeds: Instances, rows: Sequence[int], now: Lives, numbers: Sequence[int]) -> NDArray[np.bool_]:
-        same = [[seeds.names[row] == now.lives[number].name for number in numbers] for row in rows]
-        return np.array(same, np.bool_).reshape(len(rows), len(numbers))
+    def _looks(self, size_hw: masks.Size, frame: int, seen: Seen, seeds: Instances) -> list[Look]:
+        """What SAM 2 makes of each detection by itself, those of which it makes nothing left out."""
+        boxes = {row: Seed(box_xyxy=box) for row, box in enumerate(seeds.boxes_xyxy)}
+        fresh, answers = self.follower.step(self.follower.begin(size_hw), frame, seen, boxes)
+        scores = np.ones(len(seeds), np.float32) if seeds.scores is None else seeds.scores
+        looks = [
+            Look(self._sight(answers[row], size_hw), fresh.tracks[row], seeds.names[row], float(scores[row]))
+            for row in range(len(seeds))
+        ]
+        return [look for look in looks if look.sight.visible]
+
+    def _met(
+        self,
+        now: Lives,
+        frame: int,
+        looks: Sequence[Look],
+        tracks: dict[int, Track],
+        sights: dict[int, Sight],
+    ) -> list[Look]:
+        """Objects in sight are seen by the detector, too; the detections that are none of them."""
+        size_hw = now.memory.size_hw
+        visible = [number for number, sight in sights.items() if sight.visible]
+        codes = [look.sight.code for look in looks]
+        theirs = [sights[number].code for number in visible]
+        overlap, same = masks.iou(codes, theirs, size_hw), self._same(looks, now, visible)
+        pairs = matched(overlap, same, self.rules)
+        spread = overflown(masks.covered(codes, theirs, size_hw), masks.iou(codes, codes, size_hw), pairs, self.rules)
+        for row, column in pairs.items():
+            number = visible[column]
+            now.lives[number].look(frame, looks[row].name, looks[row].score)
+            if overlap[row, column] >= self.rules.refresh_iou or row in spread:
+                tracks[number] = self._marked(tracks[number], looks[row].track, frame)
+                sights[number] = looks[row].sight
+        inside = masks.covered(codes, [sights[number].code for number in visible], size_hw) >= self.rules.covered
+        return [look for row, look in enumerate(looks) if row not in pairs and not inside[row].any()]
+
+    def _returned(
+        self, now: Lives, looks: Sequence[Look], tracks: Mapping[int, Track], sights: Mapping[int, Sight]
+    ) -> dict[int, int]:
+        """Detection -> the object out of sight that it is."""
+        away = [number for number, sight in sights.items() if not sight.visible and number in tracks]
+        likeness = _likeness([look.track for look in looks], [tracks[number] for number in away])
+        pairs = returned(likeness, self._same(looks, now, away), self.rules)
+        return {row: away[column] for row, column in pairs.items()}
+
+    def _same(self, looks: Sequence[Look], now: Lives, numbers: Sequence[int]) -> NDArray[np.bool_]:
+        same = [[look.name == now.lives[number].name for number in numbers] for look in looks]
+        return np.array(same, np.bool_).reshape(len(looks), len(numbers))
 
     def _marked(self, track: Track, fresh: Track, frame: int) -> Track:
         return track.marked(frame, fresh.given[frame], 1, self.follower.limits)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.trackers.lifecycle import Life, Rules, matched, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, matched, overflown, returned, twins
 
 RULES = Rules()
 
@@ -39,6 +39,21 @@ def test_detections_meet_objects(iou, same, pairs):
 )
 def test_who_comes_back_is_known_by_its_looks(likeness, same, pairs):
     assert returned(np.array(likeness, float), np.array(same, bool), RULES) == pairs
+
+
+@pytest.mark.parametrize(
+    ("inside", "iou", "pairs", "spread"),
+    [
+        ([[1.0], [0.9]], 0.0, {0: 0}, {0}),  # two detections, apart, in one object
+        ([[1.0], [0.9]], 0.5, {0: 0}, set()),  # two of one thing
+        ([[1.0], [0.5]], 0.0, {0: 0}, set()),  # a neighbour
+        ([[1.0, 0.0], [0.9, 1.0]], 0.0, {0: 0, 1: 1}, set()),  # which has an object of its own
+        ([[1.0]], 0.0, {}, set()),
+    ],
+)
+def test_an_object_that_has_run_over_onto_another(inside, iou, pairs, spread):
+    among = np.full((len(inside), len(inside)), iou)
+    assert overflown(np.array(inside), among, pairs, RULES) == spread
 
 
 @pytest.mark.parametrize(
