@@ -72,7 +72,7 @@ class Sam2Tracker:
         `state` is what the segment before left; without it, at the beginning and after a cut, nothing is known.
         """
         size_hw = clip.frames[0].size_hw
-        now = self._restored(state) if state else Lives(self.follower.begin(size_hw))
+        now = self.restored(state) if state else Lives(self.follower.begin(size_hw))
         sights: list[dict[int, Sight]] = []
         behind: deque[tuple[int, Seen]] = deque(maxlen=self.rules.every)
         for at, (frame, rgb, seeds) in enumerate(zip(clip.frames, pictures, clip.found, strict=True)):
@@ -87,7 +87,8 @@ class Sam2Tracker:
         )
         return replace(clip, found=found), now.stored()
 
-    def _restored(self, state: bytes) -> Lives:
+    def restored(self, state: bytes) -> Lives:
+        """Take up what `track` left."""
         length = int.from_bytes(state[:LENGTH], "big")
         plain = json.loads(state[LENGTH : LENGTH + length])
         lives = {int(number): Life.from_json(form) for number, form in plain["lives"].items()}

@@ -53,7 +53,7 @@ def test_a_film_is_followed_from_keyframes(follower):
     rules = Rules()
     tracker = Sam2Tracker(follower, rules)
     clip, state = tracker.track(seeded(truth, rules), toy.rgb)
-    lives = tracker._restored(state).lives
+    lives = tracker.restored(state).lives
     found = joined(truth, finish([clip], lives, rules))
     scores = evaluate_films([truth], {truth.name: found}, rules="all", pairing="class")
     assert scores.over_all["j_and_f"] > 0.85
@@ -90,7 +90,7 @@ def test_slips_are_dropped_and_identities_begin_at_1(follower):
     rules = Rules(looks=3, sure=1.0)
     tracker = Sam2Tracker(follower, rules)
     clip, state = tracker.track(seeded(truth_of(toy), rules), toy.rgb)
-    lives = tracker._restored(state).lives
+    lives = tracker.restored(state).lives
     assert all(len(found) == 0 for found in finish([clip], lives, rules)[0].found)
     (kept,) = finish([clip], lives, Rules())
     assert sorted({int(n) for found in kept.found for n in found.track_ids}) == list(range(1, len(lives) + 1))
@@ -101,7 +101,7 @@ def test_the_class_of_most_votes_is_that_of_all_frames(follower):
     rules = Rules()
     tracker = Sam2Tracker(follower, rules)
     clip, state = tracker.track(seeded(truth_of(toy), rules), toy.rgb)
-    lives = tracker._restored(state).lives
+    lives = tracker.restored(state).lives
     lives[1].look(1, "emu", 1.0)
     (kept,) = finish([clip], lives, rules)
     assert {found.names[row] for found in kept.found for row in np.flatnonzero(found.track_ids == 1)} == {"emu"}
