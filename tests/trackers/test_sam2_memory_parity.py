@@ -112,7 +112,7 @@ def difference(said, reference):
 
 DIRECTIONS = pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
 SMALL = (lambda: cached("sam2")), LOSES, patches
-SLOW = [pytest.mark.slow, pytest.mark.timeout(7200)]  # an hour of one core
+HOURS = [pytest.mark.hours, pytest.mark.timeout(7200)]  # one, of one core
 
 
 @DIRECTIONS
@@ -121,7 +121,7 @@ SLOW = [pytest.mark.slow, pytest.mark.timeout(7200)]  # an hour of one core
     [
         pytest.param(*SMALL, id="for tests"),
         pytest.param(lambda: TINY_SAM2, None, toys, id="trained"),
-        pytest.param(lambda: cached("sam2", "tiny"), LOSES, patches, id="tiny", marks=SLOW),
+        pytest.param(lambda: cached("sam2", "tiny"), LOSES, patches, id="tiny", marks=HOURS),
     ],
 )
 def test_three_objects_as_one_after_another(folder, bias, play, backward):
