@@ -33,20 +33,37 @@ class Rules(BaseModel):
 
 @dataclass(slots=True)
 class Life:
-    """What is known of an object: first and last frame in sight, the scores of each class, looks, its best score."""
+    """What is known of an object: first and last frame in sight, the scores of each class, looks, its best score.
+
+    It was last out of sight after frame `left` and before frame `back`. `same_as` is the number of the object that it
+    turned out to be, else 0.
+    """
 
     born: int
     seen: int
     votes: Counter[str] = field(default_factory=Counter)
     looks: int = 0
     best: float = 0.0
+    left: int = -1
+    back: int = -1
+    same_as: int = 0
+
+    def sight(self, frame: int) -> None:
+        """It is in sight."""
+        if frame - self.seen > 1:
+            self.left, self.back = self.seen, frame
+        self.seen = max(self.seen, frame)
+
+    def away_at(self, frame: int) -> bool:
+        """Whether it was out of sight then, the last time that it was."""
+        return self.left < frame < self.back
 
     def look(self, frame: int, name: str, score: float) -> None:
         """A detection is this object."""
         self.votes[name] += score  # type: ignore[assignment]  # votes are weighed
         self.looks += 1
         self.best = max(self.best, score)
-        self.seen = max(self.seen, frame)
+        self.sight(frame)
 
     @property
     def name(self) -> str:
@@ -89,6 +106,23 @@ def returned(likeness: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> 
     allowed = same_class & (likeness >= rules.likeness)
     rows, columns = linear_sum_assignment(np.where(allowed, likeness + 1, 0), maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+
+
+def as_one(lives: Mapping[int, Life]) -> tuple[dict[int, int], dict[int, Life]]:
+    """Number -> the number of the object that it is, and what is known of each such object by all its numbers."""
+    roots: dict[int, int] = {}
+    for number in lives:
+        root = number
+        while lives[root].same_as:
+            root = lives[root].same_as
+        roots[number] = root
+    whole: dict[int, Life] = {}
+    for number, life in lives.items():
+        known = whole.setdefault(roots[number], Life(life.born, life.seen))
+        known.votes.update(life.votes)
+        known.looks += life.looks
+        known.best = max(known.best, life.best)
+    return roots, whole
 
 
 def overflown(inside: Overlap, iou: Overlap, pairs: Mapping[int, int], rules: Rules) -> set[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline import masks
 from pipeline.pixels import Rgb
 from pipeline.records import Clip, Instances
-from pipeline.trackers.lifecycle import Life, Rules, matched, overflown, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, as_one, matched, overflown, returned, twins
 from pipeline.trackers.sam2_memory import Answer, Follower, Seed
 from pipeline.trackers.sam2_parts import Seen
 from pipeline.trackers.sam2_state import State, Track
@@ -102,7 +102,7 @@ class Sam2Tracker:
         for number, answer in answers.items():
             sights[number] = sight = self._sight(answer, now.memory.size_hw, frame - now.lives[number].seen > 1)
             if sight.visible:
-                now.lives[number].seen = frame
+                now.lives[number].sight(frame)
         return sights
 
     def _sight(self, answer: Answer, size_hw: tuple[int, int], was_lost: bool = False) -> Sight:
@@ -195,8 +195,19 @@ class Sam2Tracker:
         ended = {visible[at] for at in twins(overlap, [now.lives[number] for number in visible], self.rules)}
         for number in ended:
             sights[number] = replace(sights[number], code=masks.NOTHING)
+            self._recognised(now, number, [other for other in visible if other not in ended], visible, overlap)
         kept = {number: track for number, track in now.memory.tracks.items() if number not in ended}
         now.memory = replace(now.memory, tracks=kept)
+
+    def _recognised(
+        self, now: Lives, number: int, others: Sequence[int], visible: Sequence[int], overlap: NDArray[np.float64]
+    ) -> None:
+        """Of two on one place, one that was born while the other was out of sight was that other."""
+        for other in others:
+            if overlap[visible.index(number), visible.index(other)] >= self.rules.refresh_iou:
+                older, younger = sorted((number, other))
+                if now.lives[older].away_at(now.lives[younger].born):
+                    now.lives[younger].same_as = older
 
     def _filled(
         self,
@@ -267,12 +278,13 @@ def finish(clips: Sequence[Clip], lives: Mapping[int, Life], rules: Rules) -> li
 
     An object has rows from the first frame in which it is in sight to the last.
     """
+    roots, whole = as_one(lives)
     shown: dict[int, list[tuple[int, int]]] = {}
     for at, clip in enumerate(clips):
         for frame, found in zip(clip.frames, clip.found, strict=True):
             for row in np.flatnonzero(_visible(found)):
-                shown.setdefault(int(_tracks(found)[row]), []).append((at, frame.index))
-    kept = [number for number in shown if lives[number].confirmed(rules)]
+                shown.setdefault(roots[int(_tracks(found)[row])], []).append((at, frame.index))
+    kept = [number for number in shown if whole[number].confirmed(rules)]
     order = sorted(kept, key=lambda number: (shown[number][0], number))
     numbers = {number: new for new, number in enumerate(order, 1)}
     spans = {number: (shown[number][0], shown[number][-1]) for number in order}
@@ -280,12 +292,22 @@ def finish(clips: Sequence[Clip], lives: Mapping[int, Life], rules: Rules) -> li
         replace(
             clip,
             found=tuple(
-                _renumbered(found, (at, frame.index), numbers, spans, lives)
+                _renumbered(_rooted(found, roots), (at, frame.index), numbers, spans, whole)
                 for frame, found in zip(clip.frames, clip.found, strict=True)
             ),
         )
         for at, clip in enumerate(clips)
     ]
+
+
+def _rooted(found: Instances, roots: Mapping[int, int]) -> Instances:
+    """One row for each object: where several numbers are one, the row in sight, else the first."""
+    rows: dict[int, int] = {}
+    for row, number in enumerate(_tracks(found).tolist()):
+        root = roots[number]
+        if root not in rows or (_visible(found)[row] and not _visible(found)[rows[root]]):
+            rows[root] = row
+    return replace(found.take(list(rows.values())), track_ids=np.array(list(rows), np.int64))
 
 
 def _renumbered(

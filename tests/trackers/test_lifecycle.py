@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.trackers.lifecycle import Life, Rules, matched, overflown, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, as_one, matched, overflown, returned, twins
 
 RULES = Rules()
 
@@ -93,3 +93,20 @@ def test_the_class_is_voted_by_scores():
 def test_of_two_on_one_place_one_ends(iou, looks, ended):
     lives = [Life(at, 9, looks=count) for at, count in enumerate(looks)]
     assert twins(np.array(iou, float), lives, RULES) == ended
+
+
+def test_when_it_was_away():
+    life = Life(0, 0)
+    for frame in (1, 2, 3, 9, 10):
+        life.sight(frame)
+    assert (life.left, life.back, life.seen) == (3, 9, 10)
+    assert [frame for frame in range(12) if life.away_at(frame)] == [4, 5, 6, 7, 8]
+
+
+def test_numbers_of_one_object_are_taken_together():
+    lives = {1: Life(0, 9), 2: Life(3, 9), 3: Life(5, 9, same_as=1), 4: Life(7, 9, same_as=3)}
+    for number, name, score in ((1, "pair", 0.9), (3, "circle", 0.5), (4, "pair", 0.3)):
+        lives[number].look(9, name, score)
+    roots, whole = as_one(lives)
+    assert roots == {1: 1, 2: 2, 3: 1, 4: 1}
+    assert (whole[1].looks, whole[1].best, whole[1].name, set(whole)) == (3, 0.9, "pair", {1, 2})
