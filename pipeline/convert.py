@@ -6,7 +6,6 @@ says wrongly, and what the other format has no room for, is told and left out.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,14 +48,13 @@ def convert(
     was = was or format_at(place)
     _refuse(place, out)
     old, new = format_of(was), format_of(to)
-    first = old.read(place)
     problems: list[Problem] = []
     damaged: set[str] = set()
-    passes = count()
+    unread: list[Reading] = []
 
     def clips() -> Iterator[Clip]:
-        reading = old.read_with_pictures(place, Path(folder))
-        again, taken = next(passes) > 0, 0
+        again, taken = not unread, 0
+        reading = old.read_with_pictures(place, Path(folder)) if again else unread.pop()
         problems.clear()
         for clip in looked_at(reading, problems, damaged, again):
             tick()
@@ -73,6 +71,8 @@ def convert(
     made = sha256_of(["convert", was, to, new.version])
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.pictures.") as folder:
+        first = old.read_with_pictures(place, Path(folder))
+        unread.append(first)
         exported = written(clips, ontology_of(first), to, out, made, hard_link)
     return Converted(was, exported, problems, first.notes)
 
@@ -106,8 +106,8 @@ def _fitting(clip: Clip, new: Format, to: str, problems: list[Problem]) -> Clip 
     found = []
     for one in clip.found:
         masked = one.masks or (None,) * len(one)
-        hidden = one.visible if one.visible is not None else [True] * len(one)
-        rows = [row for row, code in enumerate(masked) if code or not hidden[row] or new.masks == Masks.BOXES]
+        shown = one.visible if one.visible is not None else [True] * len(one)
+        rows = [row for row, code in enumerate(masked) if code or not shown[row] or new.masks == Masks.BOXES]
         if len(rows) < len(one):
             boxes = f"{len(one) - len(rows)} of {len(one)} objects have a box and no mask"
             problems.append(Problem(clip.name, boxes, "yolo_box takes boxes; detect.backend=boxes makes masks of them"))

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.config import Config
 from pipeline.errors import CheckFailed
 from pipeline.formats import fidelity, format_of, publish
@@ -130,8 +128,7 @@ def in_sight(clip: Clip) -> Counter[str]:
     """How many objects of each class a clip has; one in several frames counts in each."""
     counts = Counter[str]()
     for found in clip.found:
-        seen = range(len(found)) if found.visible is None else np.flatnonzero(found.visible)
-        counts.update(found.names[row] for row in seen)
+        counts.update(found.in_sight().names)
     return counts
 
 

@@ -144,6 +144,10 @@ class Instances:
         taken = {name: forms.take(column, rows) for name, column in self.columns().items()}
         return _checked_before(self.size_hw, taken, self.unplaced)
 
+    def in_sight(self) -> "Instances":
+        """The rows that are visible; all, where the record does not say."""
+        return self if self.visible is None else self.take(np.flatnonzero(self.visible))
+
     def digest(self) -> str:
         """The hash of everything in the record: the same rows give the same text, on every machine."""
         return sha256_of({"size_hw": self.size_hw, "columns": forms.to_json(self.columns())})

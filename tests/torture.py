@@ -120,8 +120,6 @@ def clips(folder):
 
 def many(folder, objects, per_picture=100):
     """So many squares, each in a place of its own."""
-    from pipeline.records import Instances as Rows
-
     h, w = SIZE_HW
     for number in range(objects // per_picture):
         codes = []
@@ -130,5 +128,5 @@ def many(folder, objects, per_picture=100):
             top, left = (row * 7 + number) % (h - 9), (row * 13) % (w - 9)
             mask[top : top + 9, left : left + 8] = True
             codes.append(masks.encode(mask))
-        rows: Rows = found(codes, [CLASSES[row % len(CLASSES)] for row in range(per_picture)])
+        rows = found(codes, [CLASSES[row % len(CLASSES)] for row in range(per_picture)])
         yield picture(folder, f"{number:06}.png", rows, number)

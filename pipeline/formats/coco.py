@@ -6,7 +6,7 @@ made of anybody's file is in `coco_reading`.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,9 @@ from pipeline.formats import Format, Masks
 from pipeline.formats.coco_reading import read
 from pipeline.formats.coco_rows import alike, rows
 from pipeline.formats.spool import Spool, Spooled
-from pipeline.formats.writing import numbers_of, still, with_pictures
+from pipeline.formats.writing import numbers_of, still, together, with_pictures
 from pipeline.ontology import Ontology
-from pipeline.records import Clip, Instances
+from pipeline.records import Clip
 
 __all__ = ["COCO", "COCO_POLYGON", "COCO_RESULTS", "read", "write", "write_annotations"]
 
@@ -83,17 +83,16 @@ def _write_json(
     Annotations go into the file `results`, where that is given.
     """
     numbers = numbers_of(ontology)
-    categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
     path.parent.mkdir(exist_ok=True)
     with Spool(path.parent) as spool:
-        for group in _together(clips):
-            text = rows([(clip, found) for _, clip, found in group], numbers, *spool.next, filled)
-            spool.add([(name, found.size_hw, len(found)) for name, _, found in group], text)
-        info = {"description": "made by masklet", "version": __version__}
+        for group in together(clips, lambda clip: alike(still(clip)), AT_ONCE):
+            found = [(clip, still(clip)) for _, clip in group]
+            text = rows(found, numbers, *spool.next, filled)
+            names = [name for name, _ in group]
+            spool.add([(name, one.size_hw, len(one)) for name, (_, one) in zip(names, found, strict=True)], text)
         images = (_image(number, picture) for number, picture in enumerate(spool.pictures(), 1))
         with path.open("wb") as out:
-            out.write(f'{{\n"info": {json.dumps(info)},\n"licenses": [],\n'.encode("ascii"))
-            write_list(out, "categories", (line_of(category) for category in categories))
+            write_head(out, numbers)
             write_list(out, "images", images)
             write_list(out, "annotations", [] if results else spool.blocks(), end=b"\n}\n")
         if results:
@@ -102,19 +101,12 @@ def _write_json(
                 out.write(b"\n]\n")
 
 
-def _together(clips: Iterable[tuple[str, Clip]]) -> Iterator[list[tuple[str, Clip, Instances]]]:
-    """Pictures that are written together: alike, until they have so many objects."""
-    group: list[tuple[str, Clip, Instances]] = []
-    weight = 0
-    for name, clip in clips:
-        found = still(clip)
-        if group and (weight >= AT_ONCE or alike(found) != alike(group[0][2])):
-            yield group
-            group, weight = [], 0
-        group.append((name, clip, found))
-        weight += 1 + len(found)
-    if group:
-        yield group
+def write_head(out: IO[bytes], numbers: Mapping[str, int]) -> None:
+    """Begin the file: what it is, and the classes."""
+    info = {"description": "made by masklet", "version": __version__}
+    out.write(f'{{\n"info": {json.dumps(info)},\n"licenses": [],\n'.encode("ascii"))
+    categories = ({"id": number, "name": name, "supercategory": ""} for name, number in numbers.items())
+    write_list(out, "categories", map(line_of, categories))
 
 
 def write_list(out: IO[bytes], key: str, lines: Iterable[bytes], end: bytes = b",\n") -> None:

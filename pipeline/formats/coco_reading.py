@@ -9,7 +9,6 @@ from pipeline.errors import BadRecord
 from pipeline.formats import Problem, Reading, foreign
 from pipeline.formats.json_items import (
     Waiting,
-    annotation_file,
     category,
     class_of,
     load,
@@ -19,7 +18,7 @@ from pipeline.formats.json_items import (
     waiting_for,
 )
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, picture_path, score_of
+from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, picture_path, score_of
 from pipeline.records import Clip, Frame
 
 NEEDED = ("images", "annotations", "categories")
@@ -39,7 +38,7 @@ def read(place: Path, results: str | None = None) -> Reading:
     """
     if results and place.name == results:
         place = place.parent
-    path = annotation_file(place, PATTERNS, "COCO").absolute()
+    path = dataset_file(place, PATTERNS, "annotation file", "COCO").absolute()
     waiting = Waiting()
     lists = load(path, waiting, NEEDED, "COCO")
     home = path.parent.parent if path.parent.name == "annotations" else path.parent

@@ -120,7 +120,7 @@ def compare(meant: Iterable[Clip], reading: Reading, promise: Masks = Masks.EXAC
     for name, wanted, got in _same_pictures(named(meant, stems), reading.clips):
         picture = _compared(name, wanted, got, boxes=promise == Masks.BOXES)
         pictures += wanted is not None
-        objects += sum(len(_shown(found)) for found in _found(wanted))
+        objects += sum(len(found.in_sight()) for found in _found(wanted))
         lost += picture.lost
         extra += picture.extra
         wrong_class += picture.wrong_class
@@ -169,7 +169,7 @@ def _compared(name: str, wanted: Clip | None, got: Clip | None, boxes: bool) -> 
     nothing = empty((1, 1))
     for index, (mine, other) in enumerate(zip_longest(before, after, fillvalue=nothing)):
         at = f" in frame {index}" if max(len(before), len(after)) > 1 else ""
-        _compare_frame(out, f"{name}{at}", wanted.id if wanted else "", at, _shown(mine), _shown(other), boxes)
+        _compare_frame(out, f"{name}{at}", wanted.id if wanted else "", at, mine.in_sight(), other.in_sight(), boxes)
     return out
 
 
@@ -194,11 +194,6 @@ def _compare_frame(
 
 def _found(clip: Clip | None) -> tuple[Instances, ...]:
     return clip.found if clip else ()
-
-
-def _shown(found: Instances) -> Instances:
-    """The rows that are in sight."""
-    return found if found.visible is None else found.take(np.flatnonzero(found.visible))
 
 
 def _code(found: Instances, row: int) -> bytes | None:

@@ -38,20 +38,6 @@ class Waiting:
         return json.loads(self.file.readline())
 
 
-def annotation_file(place: Path, patterns: Sequence[str], kind: str) -> Path:
-    """The file itself, or the one in a folder that the first fitting pattern finds; raises `BadDataset`."""
-    if not place.is_dir():
-        return place
-    for pattern in patterns:
-        files = sorted(place.glob(pattern))
-        if len(files) == 1:
-            return files[0]
-        if files:
-            listed = ", ".join(file.name for file in files[:4])
-            raise BadDataset(f"{place}: more than one annotation file ({listed}); name the one to read")
-    raise BadDataset(f"{place}: no annotation file; a {kind} dataset has {patterns[0]}")
-
-
 def load(path: Path, waiting: Waiting, needed: Sequence[str], kind: str) -> dict[str, list[Any]]:
     """The lists `needed` of a file; its annotations are left waiting. Raises `BadDataset`."""
     lists: dict[str, list[Any]] = {}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import masks
-from pipeline.errors import BadRecord
+from pipeline.errors import BadDataset, BadRecord
 from pipeline.formats import foreign
 from pipeline.geometry import Boxes, as_boxes
 from pipeline.records import Instances, empty, sha256_of
@@ -83,6 +83,20 @@ def extra_of(attributes: Any, format_: str, **more: Any) -> dict[str, Any]:
 def id_of(format_: str, name: str) -> str:
     """A clip's id by name: the bytes are not looked at here, and may not be there."""
     return sha256_of([format_, name])[:32]
+
+
+def dataset_file(place: Path, patterns: Sequence[str], what: str, kind: str) -> Path:
+    """The file itself, or the one in a folder that the first fitting pattern finds; raises `BadDataset`."""
+    if not place.is_dir():
+        return place
+    for pattern in patterns:
+        files = sorted(place.glob(pattern))
+        if len(files) == 1:
+            return files[0]
+        if files:
+            listed = ", ".join(file.name for file in files[:4])
+            raise BadDataset(f"{place}: more than one {what} ({listed}); name the one to read")
+    raise BadDataset(f"{place}: no {what}; a {kind} dataset has {patterns[0]}")
 
 
 def picture_path(place: Path, name: str, subset: str = "") -> str:

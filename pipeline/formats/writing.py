@@ -1,6 +1,6 @@
 """What writing any dataset begins with: pictures under their names, classes by number, the mask of a row."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -42,6 +42,23 @@ def in_order_of_names(lines: Iterable[tuple[str, bytes]], folder: Path) -> Itera
                 yield name, spool.read(length)
 
     return in_order()
+
+
+def together(
+    pictures: Iterable[tuple[str, Clip]], alike: Callable[[Clip], object], at_once: int
+) -> Iterator[list[tuple[str, Clip]]]:
+    """Consecutive still pictures of which `alike` is the same, until they have `at_once` objects."""
+    group: list[tuple[str, Clip]] = []
+    weight = 0
+    for name, clip in pictures:
+        objects = len(still(clip))
+        if group and (weight >= at_once or alike(clip) != alike(group[0][1])):
+            yield group
+            group, weight = [], 0
+        group.append((name, clip))
+        weight += 1 + objects
+    if group:
+        yield group
 
 
 def numbers_of(ontology: Ontology) -> dict[str, int]:

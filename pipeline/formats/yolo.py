@@ -19,7 +19,7 @@ from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import Format, Masks, strips, without_crowds
 from pipeline.formats.bridges import polygon
-from pipeline.formats.writing import mask_of, named_in_errors, number_of, numbers_of, still, with_pictures
+from pipeline.formats.writing import mask_of, named_in_errors, number_of, numbers_of, still, together, with_pictures
 from pipeline.formats.yolo_files import IMAGES, SUFFIXES, YAML, label_of, suffix
 from pipeline.formats.yolo_reading import SMALLEST_PX, read
 from pipeline.ontology import Ontology
@@ -66,7 +66,7 @@ def write_labels(
     numbers = {name: number for number, name in enumerate(numbers_of(ontology))}
     unsaid = Counter[str]()
     folders: set[str] = set()
-    for group in _groups(pictures):
+    for group in together(pictures, lambda clip: clip.frames[0].size_hw, AT_ONCE):
         unsaid["scores"] += sum(len(found) for _, clip in group if (found := still(clip)).scores is not None)
         for (name, clip), lines in zip(group, (rows or polygon_rows)(group, numbers, unsaid), strict=True):
             path = f"{place}{label_of(f'/{IMAGES}/{name}')}"
@@ -81,20 +81,6 @@ def write_labels(
                 raise BadRecord(f"{clip.name}: its label would be another picture's; rename it") from None
     (place / YAML).write_text(HEAD + "".join(map(_entry, numbers.values(), numbers)), encoding="utf-8", newline="\n")
     return dict(+unsaid)
-
-
-def _groups(pictures: Iterable[tuple[str, Clip]]) -> Iterator[Pictures]:
-    """Pictures that are written together: of one size, until they have so many objects."""
-    group: Pictures = []
-    weight = 0
-    for name, clip in pictures:
-        if group and (weight >= AT_ONCE or clip.frames[0].size_hw != group[0][1].frames[0].size_hw):
-            yield group
-            group, weight = [], 0
-        group.append((name, clip))
-        weight += 1 + len(still(clip))
-    if group:
-        yield group
 
 
 def _entry(number: int, name: str) -> str:

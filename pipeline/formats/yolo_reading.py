@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import media, yamls
 from pipeline.errors import BadDataset, BadMedia, BadRecord, ConfigError
 from pipeline.formats import Problem, Reading, foreign
-from pipeline.formats.reading import is_file
+from pipeline.formats.reading import dataset_file, is_file
 from pipeline.formats.yolo_files import SPLITS, YAML, Files, find, label_of
 from pipeline.formats.yolo_rows import objects
 from pipeline.reasons import in_words
@@ -23,7 +23,7 @@ def read(place: Path) -> Reading:
 
     The names of all pictures are held in memory; headers of pictures and labels are read one by one.
     """
-    path = _yaml_at(place.absolute())
+    path = dataset_file(place.absolute(), (YAML, "*.yaml", "*.yml"), "YAML file", "YOLO")
     data = _data(path)
     problems: list[Problem] = []
     names = _names(data, path, problems)
@@ -43,19 +43,6 @@ def read(place: Path) -> Reading:
     splits = [split for split in SPLITS if data.get(split)]
     merged = len({str(data[split]) for split in splits}) > 1
     return Reading(names, clips(), problems, [f"splits are read as one: {', '.join(splits)}"] if merged else [])
-
-
-def _yaml_at(place: Path) -> Path:
-    if not place.is_dir():
-        return place
-    for pattern in (YAML, "*.yaml", "*.yml"):
-        files = sorted(place.glob(pattern))
-        if len(files) == 1:
-            return files[0]
-        if files:
-            listed = ", ".join(file.name for file in files[:4])
-            raise BadDataset(f"{place}: more than one YAML file ({listed}); name the one to read")
-    raise BadDataset(f"{place}: no YAML file; a YOLO dataset has {YAML}")
 
 
 def _data(path: Path) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import __version__
 from pipeline.errors import BadRecord
 from pipeline.formats import Format
-from pipeline.formats.coco import line_of, write_list
+from pipeline.formats.coco import line_of, write_head, write_list
 from pipeline.formats.coco_rows import parsed
 from pipeline.formats.naming import stem
 from pipeline.formats.writing import in_order_of_names, numbers_of, with_pictures
@@ -50,11 +49,8 @@ def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: boo
             yield name, json.dumps(_annotations(clip, numbers, unsaid)).encode("ascii")
 
     tracks = in_order_of_names(waiting(), place)
-    info = {"description": "made by masklet", "version": __version__}
-    categories = [{"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()]
     with (place / FILE).open("wb") as out:
-        out.write(f'{{\n"info": {json.dumps(info)},\n"licenses": [],\n'.encode("ascii"))
-        write_list(out, "categories", map(line_of, categories))
+        write_head(out, numbers)
         in_order = (videos[name] for name in sorted(videos))
         write_list(out, "videos", (line_of({"id": number} | video) for number, video in enumerate(in_order, 1)))
         write_list(out, "annotations", _numbered(tracks), end=b"\n}\n")

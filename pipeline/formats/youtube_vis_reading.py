@@ -12,9 +12,9 @@ import numpy as np
 
 from pipeline.errors import BadRecord
 from pipeline.formats import Problem, Reading, foreign
-from pipeline.formats.json_items import Waiting, annotation_file, category, class_of, load, new, passing, waiting_for
+from pipeline.formats.json_items import Waiting, category, class_of, load, new, passing, waiting_for
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, score_of
+from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, score_of
 from pipeline.geometry import as_boxes
 from pipeline.records import Clip, Frame, Instances
 
@@ -50,7 +50,7 @@ def read(place: Path) -> Reading:
     The list of videos is held in memory; annotations wait in a nameless file, and masks are made video by video. A clip
     has the name of its film, or of the folder that its frames are in; its path is there.
     """
-    path = annotation_file(place, PATTERNS, KIND)
+    path = dataset_file(place, PATTERNS, "annotation file", KIND)
     waiting = Waiting()
     lists = load(path, waiting, NEEDED, KIND)
     problems: list[Problem] = []

@@ -88,23 +88,19 @@ class Life:
 
 def matched(iou: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> dict[int, int]:
     """Detection -> object, one with one, those of one class first: (D, T), (D, T)."""
-    from scipy.optimize import linear_sum_assignment
-
-    if not iou.size:
-        return {}
-    allowed = iou >= rules.match_iou
-    rows, columns = linear_sum_assignment(np.where(allowed, iou + 0.2 * same_class, 0), maximize=True)
-    return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+    return _paired(iou + 0.2 * same_class, iou >= rules.match_iou)
 
 
 def returned(likeness: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> dict[int, int]:
     """Detection -> object out of sight that it is like, one with one: (D, T), (D, T)."""
+    return _paired(likeness + 1, same_class & (likeness >= rules.likeness))
+
+
+def _paired(worth: Overlap, allowed: NDArray[np.bool_]) -> dict[int, int]:
+    """Row -> column, the pairs that are worth most together, of those allowed."""
     from scipy.optimize import linear_sum_assignment
 
-    if not likeness.size:
-        return {}
-    allowed = same_class & (likeness >= rules.likeness)
-    rows, columns = linear_sum_assignment(np.where(allowed, likeness + 1, 0), maximize=True)
+    rows, columns = linear_sum_assignment(np.where(allowed, worth, 0), maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
 
 

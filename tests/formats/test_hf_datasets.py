@@ -30,18 +30,6 @@ SIZE = [4, 5]
 CODE = masks.encode(RING).decode()
 
 
-@pytest.fixture
-def sources(tmp_path):
-    (tmp_path / "sources").mkdir()
-    return tmp_path / "sources"
-
-
-@pytest.fixture
-def place(tmp_path):
-    (tmp_path / "out").mkdir()
-    return tmp_path / "out"
-
-
 @pytest.fixture(params=sorted(FORMATS))
 def format_(request):
     return FORMATS[request.param]

@@ -59,18 +59,6 @@ def film(folder, *found, name="día/f.b.mp4", step=4):
     return Clip(clip_id(content), name, str(path), frames, None, found)
 
 
-@pytest.fixture
-def sources(tmp_path):
-    (tmp_path / "sources").mkdir()
-    return tmp_path / "sources"
-
-
-@pytest.fixture
-def place(tmp_path):
-    (tmp_path / "out").mkdir()
-    return tmp_path / "out"
-
-
 def document(place, *clips, kind="_auto.json"):
     """The file of the first of these clips."""
     sav.write_annotations(iter(clips), ONTOLOGY, place, kind)

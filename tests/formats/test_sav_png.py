@@ -12,13 +12,11 @@ from drawing import instances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coco import NAMES, ONTOLOGY, SHAPES, every_shape, picture
-from test_sav import FILM, LEFT, RING, SIZE_HW, film, frame, place, sources
+from test_sav import FILM, LEFT, RING, SIZE_HW, film, frame
 
 from pipeline import masks
 from pipeline.errors import BadDataset, BadRecord
 from pipeline.formats import fidelity, sav_png
-
-__all__ = ["place", "sources"]  # fixtures
 
 MASKS = "Annotations_6fps"
 

@@ -11,14 +11,12 @@ from drawing import clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coco import ONTOLOGY, every_shape
-from test_sav import FILM, LEFT, NOTHING, RIGHT, RING, SIZE_HW, document, film, place, sources, spoilt
+from test_sav import FILM, LEFT, NOTHING, RIGHT, RING, SIZE_HW, document, film, spoilt
 
 from pipeline import masks
 from pipeline.errors import BadDataset
 from pipeline.formats import format_of, sav, sav_reading, sav_sidecar
 from pipeline.records import Frame
-
-__all__ = ["place", "sources"]  # fixtures
 
 
 def valid():

@@ -15,7 +15,7 @@ from test_bridges import filled
 
 from pipeline import masks
 from pipeline.errors import BadDataset, BadRecord
-from pipeline.formats import Masks, fidelity, yolo, yolo_rows
+from pipeline.formats import Masks, fidelity, writing, yolo, yolo_rows
 from pipeline.formats.yolo_files import label_of
 from pipeline.ontology import Category, Ontology
 from pipeline.records import Instances
@@ -138,9 +138,8 @@ def test_masks_are_traced_by_the_many_as_one_by_one():
         drawn_ = [rng.random(size_hw) < rng.choice([0.03, 0.5, 0.97]) for _ in range(rng.integers(0, 40))]
         codes = [masks.encode(mask) for mask in drawn_ if mask.any()]
         clips.append((f"{number}.jpg", clip(torture.found(codes, size_hw=size_hw), name=f"{number}.jpg")))
-    together = [
-        lines for group in yolo._groups(iter(clips)) for lines in yolo.polygon_rows(group, {"dog": 0}, Counts())
-    ]
+    groups = writing.together(iter(clips), lambda one: one.frames[0].size_hw, yolo.AT_ONCE)
+    together = [lines for group in groups for lines in yolo.polygon_rows(group, {"dog": 0}, Counts())]
     alone = [lines for one in clips for lines in yolo.polygon_rows([one], {"dog": 0}, Counts())]
     assert together == alone
     for (_, one), lines in zip(clips, together, strict=True):

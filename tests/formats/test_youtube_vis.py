@@ -57,18 +57,6 @@ def film(folder, *found, name="día/f.mp4", size_hw=SIZE_HW):
     return Clip(clip_id(path.read_bytes()), name, str(path), frames, None, found)
 
 
-@pytest.fixture
-def sources(tmp_path):
-    (tmp_path / "sources").mkdir()
-    return tmp_path / "sources"
-
-
-@pytest.fixture
-def place(tmp_path):
-    (tmp_path / "out").mkdir()
-    return tmp_path / "out"
-
-
 def written(place, *clips, ontology=ONTOLOGY):
     """The file of these clips, and what their format cannot say."""
     unsaid = youtube_vis.write(iter(clips), ontology, place)
