@@ -50,13 +50,14 @@ def together(
     """Consecutive still pictures of which `alike` is the same, until they have `at_once` objects."""
     group: list[tuple[str, Clip]] = []
     weight = 0
+    kind: object = None
     for name, clip in pictures:
-        objects = len(still(clip))
-        if group and (weight >= at_once or alike(clip) != alike(group[0][1])):
+        objects, its = len(still(clip)), alike(clip)
+        if group and (weight >= at_once or its != kind):
             yield group
             group, weight = [], 0
         group.append((name, clip))
-        weight += 1 + objects
+        weight, kind = weight + 1 + objects, its
     if group:
         yield group
 
