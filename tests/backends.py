@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import random_yolo
 from blobs import Blobs
-from conftest import SHARED_DATA
+from places import SHARED_DATA
 from random_models import cached
 
 from pipeline.detectors.boxes import Boxes

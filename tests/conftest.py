@@ -1,12 +1,10 @@
 """What every test stands on: an empty working folder, a clean environment, examples that never vary."""
 
 import os
-from pathlib import Path
 
 import hypothesis
 import pytest
-
-SHARED_DATA = (Path(__file__).parents[1] / "../shared/data").resolve()
+from places import SHARED_DATA
 
 hypothesis.settings.register_profile("masklet", derandomize=True, deadline=None, max_examples=100)
 hypothesis.settings.load_profile("masklet")
