@@ -241,7 +241,14 @@ def export_film(clip: Clip, to: Path, hard_link: bool = False) -> None:
 
 
 def film_id(path: str) -> str:
-    """A film's id by content, as `records.clip_id`, a part at a time. Raises `BadMedia`."""
+    """A film's id by content, as `records.clip_id`, a part at a time; of a folder, by all its files in order.
+
+    Raises `BadMedia`.
+    """
+    if os.path.isdir(path):  # noqa: PTH112
+        names = sorted(entry.name for entry in os.scandir(path) if entry.is_file() and not entry.name.startswith("."))
+        whole = "".join(film_id(os.path.join(path, name)) for name in names)  # noqa: PTH118
+        return clip_id(whole.encode("ascii"))
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]

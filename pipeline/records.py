@@ -28,11 +28,15 @@ Unplaced = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a clip: its number (0 for a still), its time in seconds, and its upright size (h, w)."""
+    """One picture of a clip: its number (0 for a still), its time in seconds, and its upright size (h, w).
+
+    `key` says whether a detector looks at it: in a film, not at every frame.
+    """
 
     index: int
     time_s: float
     size_hw: tuple[int, int]
+    key: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,12 +186,16 @@ def _checked_before(size_hw: tuple[int, int], columns: dict[str, Any], unplaced:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """An object that left: its row in the input (None if it never had one), why, and the input's row that survived."""
+    """An object that left: its row in the input (None if it never had one), why, and the input's row that survived.
+
+    `at` is the place of the frame in the clip.
+    """
 
     row: int | None
     reason: str
     survivor: int | None = None
     detail: str = ""
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,14 +258,14 @@ class Clip:
 
     def to_text(self) -> str:
         """Where the picture is and what it is, without what was found: JSON for the store."""
-        frames = [[frame.index, frame.time_s, list(frame.size_hw)] for frame in self.frames]
+        frames = [[frame.index, frame.time_s, list(frame.size_hw), frame.key] for frame in self.frames]
         return orjson.dumps([self.id, self.name, self.path, frames, self.rewrite]).decode()
 
     @classmethod
     def from_text(cls, text: str) -> "Clip":
         """The clip again, nothing found."""
         id_, name, path, frames, rewrite = orjson.loads(text)
-        return cls(id_, name, path, tuple(Frame(i, t, (h, w)) for i, t, (h, w) in frames), rewrite)
+        return cls(id_, name, path, tuple(Frame(i, t, (h, w), key) for i, t, (h, w), key in frames), rewrite)
 
     def digest(self) -> str:
         """The hash of what was found, over all frames; the clip's own id before anything was."""

@@ -10,7 +10,7 @@ PACKAGE = HOME / "pipeline"
 FLOORS = [
     "errors reasons shipped geometry masks outlines cleaning yamls ontology forms records seams",  # the foundation
     "pixels media films checkpoints pretrained sam2_image formats detectors segmenters trackers",  # pixels, models
-    "dedupe select sources database store stages config",  # the verbs, and what is remembered of them
+    "dedupe select segments sources database store stages config",  # the verbs, and what is remembered of them
     "work plan ledger export convert validate runners process engine",  # a run
     "evaluate toyworld report progress quiet cli",  # what is made of it, and what people see
 ]

@@ -1,11 +1,6 @@
-"""Films: what decoding them once shows, and their frames, upright, in order. Knows files, not tracks.
-
-What a container claims (frames, rate, length) is believed only where decoding bears it out. PyAV reads bytes that we
-opened, of a container that the first bytes show: it sees no path, no playlist and no address.
-"""
+"""What decoding a film once shows: its frames, their times, its scenes, and what is damaged."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import masks, media, pixels
-from pipeline.errors import BadMedia, first_line, out_of_memory
+from pipeline.errors import BadMedia
+from pipeline.films.decoding import decoded, opened, pictures_of, upright
 from pipeline.records import Frame
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-CONTAINERS = {"MP4 or MOV": "mov", "Matroska or WebM": "matroska", "AVI": "avi", "MPEG": "mpeg", "Flash video": "flv"}
-"""What `media` sees in the first bytes -> the one demuxer that may open it."""
-TRANSPORT = b"G"
-"""The first byte of an MPEG transport stream, which has another demuxer than a program stream."""
 SMALL = (32, 18)
 """Width and height of the pictures that scene cuts are told by."""
 CUT = 0.3
 """Mean change of a small picture, of its whole range, from which on two frames may be of different scenes."""
 TIMES_USUAL = 4.0
 """A cut changes the picture so many times as much as the frames around it do."""
-MAX_FRAMES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +42,9 @@ def probe(path: str, max_pixels: int = media.MAX_PIXELS) -> Film:
     """Decode a film once. Raises `BadMedia` where no frame can be had."""
     frames: list[Frame] = []
     changes = _Changes()
-    with _opened(path) as (container, trouble):
-        for picture in _decoded(container, trouble):
-            size_hw = _upright(picture)
+    with opened(path) as (container, trouble):
+        for picture in decoded(container, trouble):
+            size_hw = upright(picture)
             if size_hw[0] * size_hw[1] > max_pixels:
                 shown = f"{size_hw[0]} x {size_hw[1]} (h x w) pixels"
                 raise BadMedia("too_large", f"{shown}; at most {max_pixels} are read")
@@ -65,83 +56,6 @@ def probe(path: str, max_pixels: int = media.MAX_PIXELS) -> Film:
     start = frames[0].time_s
     frames = [Frame(one.index, round(one.time_s - start, 6), one.size_hw) for one in frames]
     return Film(tuple(frames), tuple(changes.cuts()), _damage(trouble, len(frames), claimed))
-
-
-def decode(path: str, first: int = 0) -> Iterator[media.Rgb]:
-    """The frames from number `first` on: (H, W, 3) uint8 RGB, upright. Raises `BadMedia`.
-
-    Those before are decoded and thrown away: a film has more to tell than its index, and a model takes longer.
-    """
-    with _opened(path) as (container, trouble):
-        for number, picture in enumerate(_decoded(container, trouble)):
-            if number >= first:
-                rgb = picture.to_ndarray(format="rgb24")
-                yield np.ascontiguousarray(np.rot90(rgb, _quarter_turns(picture)))
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[tuple["InputContainer", list[str]]]:
-    """A film, and a list for what goes wrong in it. Raises `BadMedia`."""
-    import av
-
-    file = media.open_regular(path)
-    with file:
-        head = file.read(media.HEAD)
-        file.seek(0)
-        kind = CONTAINERS.get(media.film_kind(head))
-        if kind is None:
-            raise BadMedia("not_a_picture", "a film in a container that is not read")
-        if kind == "mpeg" and head[:1] == TRANSPORT:
-            kind = "mpegts"
-        try:
-            with av.open(file, format=kind, metadata_errors="replace") as container:
-                if not container.streams.video:
-                    raise BadMedia("not_a_picture", "a file without pictures: sound")
-                yield container, []
-        except BadMedia:
-            raise
-        except Exception as error:
-            if out_of_memory(error):
-                raise
-            raise BadMedia("cut_or_damaged", first_line(error)) from error
-
-
-def _decoded(container: "InputContainer", trouble: list[str]) -> Iterator[Any]:
-    """Every frame that decodes, in the order in which they are shown; packets that do not are passed over."""
-    import av
-
-    stream = container.streams.video[0]
-    stream.thread_type = "NONE"  # the same frames, whatever the machine
-    packets = container.demux(stream)
-    count = 0
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError as error:
-            trouble.append(f"the file ends early: {error.strerror}")
-            return
-        try:
-            pictures = packet.decode()
-        except av.FFmpegError as error:
-            trouble.append(f"a part cannot be decoded: {error.strerror}")
-            continue
-        for picture in pictures:
-            count += 1
-            if count > MAX_FRAMES:
-                raise BadMedia("too_large", f"a film of more than {MAX_FRAMES} frames")
-            yield picture
-
-
-def _quarter_turns(picture: Any) -> int:
-    """How often a frame has to be turned to the left to stand upright."""
-    return int(round(picture.rotation / 90) % 4)
-
-
-def _upright(picture: Any) -> tuple[int, int]:
-    h, w = picture.height, picture.width
-    return (w, h) if _quarter_turns(picture) % 2 else (h, w)
 
 
 def _seconds(picture: Any, before: list[Frame]) -> float:
@@ -197,17 +111,16 @@ def _damage(trouble: list[str], decoded: int, claimed: int) -> str:
     return ""
 
 
-def folder(place: Path, fps: float, max_pixels: int = media.MAX_PIXELS) -> tuple[Film, tuple[str, ...]]:
-    """A film in pictures, in the order of their names, so many a second: what it is, and where each frame is.
+def folder(place: str, fps: float, max_pixels: int = media.MAX_PIXELS) -> Film:
+    """A film in pictures, in the order of their names, so many a second.
 
-    What is no picture is passed over, and told in `damaged`. Raises `BadMedia` where there is none.
+    What is no picture is a frame that is missing, and told in `damaged`. Raises `BadMedia` where there is none.
     """
     cv2 = pixels.opencv()
     frames: list[Frame] = []
-    paths: list[str] = []
     changes = _Changes()
     trouble: list[str] = []
-    for path in sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith(".")):
+    for number, path in enumerate(pictures_of(Path(place))):
         try:
             rgb = media.decode(media.read_bytes(str(path)), max_pixels)
         except BadMedia as error:
@@ -215,8 +128,8 @@ def folder(place: Path, fps: float, max_pixels: int = media.MAX_PIXELS) -> tuple
             continue
         size_hw = (rgb.shape[0], rgb.shape[1])
         changes.add(size_hw, cv2.resize(rgb, SMALL, interpolation=cv2.INTER_AREA))
-        frames.append(Frame(len(frames), round(len(frames) / fps, 6), size_hw))
-        paths.append(str(path))
+        frames.append(Frame(number, round(number / fps, 6), size_hw))
     if not frames:
         raise BadMedia("not_a_picture", "a folder without a picture")
-    return Film(tuple(frames), tuple(changes.cuts()), _damage(trouble, len(frames), 0)), tuple(paths)
+    cuts = tuple(frames[at].index for at in changes.cuts())
+    return Film(tuple(frames), cuts, _damage(trouble, len(frames), 0))
