@@ -24,13 +24,15 @@ from bench import Figure
 
 from pipeline import engine
 from pipeline.dedupe import Rules, dedupe
+from pipeline.jobs import Done, Job
 from pipeline.media import Picture
+from pipeline.models import Models
 from pipeline.plan import survey
 from pipeline.records import Clip, Instances
 from pipeline.runners.local import settle
 from pipeline.segmenters import SegmenterOptions
 from pipeline.store import Store
-from pipeline.work import Done, Job, Worker
+from pipeline.work import Worker
 
 CLAIM = "CPU of one thread for a 1080p photo with 20 objects, without models"
 AT_MOST_MS = 20.0
@@ -76,8 +78,8 @@ def parts_ms(source: Path) -> dict[str, float]:
     """CPU milliseconds a picture of each part, the median of batches; the first warms up and is not counted."""
     config = replace(simulated.config(source), segment=Answered())
     with TemporaryDirectory() as place, Store(Path(place, "run.db")) as store:
-        clips = survey(config.source, store).clips
-        worker = Worker(config.stages())
+        clips = survey(config, store).clips
+        worker = Worker(config.stages(), Models())
         spent = [work(clips[begin : begin + BATCH], worker, store) for begin in range(0, len(clips), BATCH)][1:]
     return {part: 1000 * statistics.median(s[part] for s in spent) / BATCH for part in spent[0]}
 

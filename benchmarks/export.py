@@ -15,7 +15,7 @@ import simulated
 from bench import Figure
 
 from pipeline import engine, media
-from pipeline.records import Clip
+from pipeline.labelled import labelled
 from pipeline.store import Store
 
 CLAIM = "time to write COCO, read it back and compare it"
@@ -41,8 +41,8 @@ def main(pictures: int = 150, repeats: int = 3, results: Path = bench.RESULTS) -
 def copy_pictures(out: Path) -> None:
     """What an export does with the pictures of a run."""
     with Store(out / "run.db") as store, TemporaryDirectory(dir=out) as place:
-        for name, (record, _) in store.pictures().items():
-            media.export_picture(Clip.from_text(record), Path(place, name))
+        for one in labelled(store):
+            media.export_picture(one.whole, Path(place, one.whole.name))
 
 
 if __name__ == "__main__":

@@ -365,5 +365,5 @@ def _show_plan(config: "Config", place: Path, limit: int | None, as_json: bool) 
 
     db = place / "run.db"
     store = Store(None, [db] if db.is_file() else [])
-    work = outlook(survey(config.source, store, place, limit), config.stages(), store)
+    work = outlook(survey(config, store, place, limit), config.stages(), store)
     click.echo(show_work(work, as_json))

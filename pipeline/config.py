@@ -7,7 +7,7 @@ is not written is the default, and defaults stand nowhere else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,9 +21,10 @@ from pipeline.seams import Device, Options, lookup
 from pipeline.segmenters import SEGMENTERS, SegmenterOptions
 from pipeline.shipped import find
 from pipeline.sources import Source
-from pipeline.stages import Dedupe, Detect, Segment, Select, Stage
+from pipeline.stages import Dedupe, Detect, Identify, Segment, Select, Stage, Track
+from pipeline.trackers import TRACKERS, TrackerOptions
 
-SECTIONS = ("source", "ontology", "detect", "select", "segment", "dedupe", "export", "run")
+SECTIONS = ("source", "ontology", "detect", "select", "segment", "dedupe", "track", "export", "run")
 WRITTEN_BY_US = ("made_with",)
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,6 +37,13 @@ class Export(BaseModel):
 
     formats: tuple[str, ...] = ("coco",)
     hard_link: bool = Field(False, description="exported pictures share their bytes with the source")
+    frames: Literal["png", "jpg"] | None = Field(
+        None,
+        description="the kind of picture that frames of films become; by default exact, but where only JPEG is read",
+    )
+    every: int = Field(
+        1, ge=1, description="of a film, one of so many frames becomes a picture, in formats of pictures"
+    )
 
     @field_validator("formats")
     @classmethod
@@ -52,6 +60,7 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch: int = Field(8, ge=1, description="pictures a batch, and a commit")
+    segment: int = Field(240, ge=1, description="frames of a film a commit: a kill costs so many")
     workers: int = Field(1, ge=1, description="processes; each opens its own models")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: int = Field(1, ge=1, description="threads a model may use")
@@ -88,12 +97,13 @@ class Config:
     select: select.Rules
     segment: SegmenterOptions
     dedupe: dedupe.Rules
+    track: TrackerOptions | None
     export: Export
     run: Run
     backends: Mapping[str, str]
 
     def stages(self) -> list[Stage]:
-        """The stages of the pass over still pictures, in order."""
+        """The stages of the pass over pictures, in order."""
         on = self.run.on
         return [
             Detect(self.detect, self.ontology, on),
@@ -102,18 +112,33 @@ class Config:
             Dedupe(self.dedupe),
         ]
 
+    def film_stages(self) -> list[Stage]:
+        """The stages of the pass over films, in order; none where films are not tracked."""
+        if self.track is None:
+            return []
+        detect, select_, *masks = self.stages()
+        if self.track.makes_masks:
+            masks = []
+        return [detect, select_, *masks, Track(self.track, self.run.on), Identify(self.track)]
+
+    def models(self) -> dict[str, Options]:
+        """What has a model, by section."""
+        named = {"detect": self.detect, "segment": self.segment, "track": self.track}
+        return {name: options for name, options in named.items() if options is not None}
+
     def fetch(self) -> None:
         """Get the models that are not on this machine yet; raises `ModelMissing`."""
-        for options in (self.detect, self.segment):
+        for options in self.models().values():
             options.fetch()
 
     def to_yaml(self, made_with: Mapping[str, Any]) -> str:
         """The whole configuration as run, which `load` reads again."""
-        sections = {name: getattr(self, name).model_dump(mode="json") for name in SECTIONS if name != "ontology"}
+        there = [name for name in SECTIONS if name != "ontology" and getattr(self, name) is not None]
+        sections = {name: getattr(self, name).model_dump(mode="json") for name in there}
         for name, backend in self.backends.items():
             sections[name] = {"backend": backend, **sections[name]}
         sections["ontology"] = self.ontology.to_json()
-        ordered = {name: sections[name] for name in SECTIONS} | {"made_with": dict(made_with)}
+        ordered = {name: sections[name] for name in SECTIONS if name in sections} | {"made_with": dict(made_with)}
         return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -161,6 +186,9 @@ def from_document(document: yamls.Document) -> Config:
     ontology = _ontology(document, problems)
     detect, detector = _backend(document, "detect", DETECTORS, DetectorOptions, problems)
     segment, segmenter = _backend(document, "segment", SEGMENTERS, SegmenterOptions, problems)
+    track, tracker = None, ""
+    if document.data.get("track") is not None:
+        track, tracker = _backend(document, "track", TRACKERS, TrackerOptions, problems)
     parts: dict[str, Any] = {
         "source": _section(Source, document, "source", problems),
         "ontology": ontology,
@@ -168,6 +196,7 @@ def from_document(document: yamls.Document) -> Config:
         "select": _section(select.Rules, document, "select", problems),
         "segment": segment,
         "dedupe": _section(dedupe.Rules, document, "dedupe", problems),
+        "track": track,
         "export": _section(Export, document, "export", problems),
         "run": _section(Run, document, "run", problems),
     }
@@ -175,7 +204,8 @@ def from_document(document: yamls.Document) -> Config:
         problems += [f"{document.at(('detect',))}: detect: {line}" for line in detect.refused(ontology.prompts())]
     if problems:
         raise ConfigError(problems)
-    return Config(**parts, backends={"detect": detector, "segment": segmenter})
+    backends = {"detect": detector, "segment": segmenter} | ({"track": tracker} if track is not None else {})
+    return Config(**parts, backends=backends)
 
 
 def _ontology(document: yamls.Document, problems: list[str]) -> Ontology | None:

@@ -4,22 +4,25 @@ The masks, boxes, scores and tracks that a dataset has are records like any othe
 says wrongly, and what the other format has no room for, is told and left out.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import media
+from pipeline import films, media
 from pipeline.errors import BadDataset, BadMedia, ConfigError
 from pipeline.export import Exported, written
 from pipeline.formats import Format, Masks, Problem, Reading, format_of
 from pipeline.formats.sniff import format_at
 from pipeline.ontology import Category, Ontology
 from pipeline.reasons import in_words
-from pipeline.records import Clip, clip_id, sha256_of
+from pipeline.records import FILM, Clip, Frame, clip_id, sha256_of
 
 NAMELESS = "object"
 """The class of objects that have none, in formats that need one."""
+Known = dict[str, films.Film | None]
+"""What looking at clips once has shown, by name: of each film its frames; None for what is damaged."""
 
 
 @dataclass(slots=True)
@@ -39,30 +42,32 @@ def convert(
     was: str | None = None,
     hard_link: bool = False,
     tick: Callable[[], None] = lambda: None,
+    frames: str | None = None,
+    every: int = 1,
 ) -> Converted:
     """Write the dataset at `place` (of the format `was`) to `out` as format `to`, clip by clip.
 
-    Raises `BadDataset` where nothing can be read or taken over, `ConfigError` where one would be written into the
-    other, `CheckFailed` where what was written is not what was read.
+    `frames` and `every` as in `export.written`. Raises `BadDataset` where nothing can be read or taken over,
+    `ConfigError` where one would be written into the other, `CheckFailed` where what was written is not what was read.
     """
     was = was or format_at(place)
     _refuse(place, out)
     old, new = format_of(was), format_of(to)
     problems: list[Problem] = []
-    damaged: set[str] = set()
+    known: Known = {}
     unread: list[Reading] = []
 
     def clips() -> Iterator[Clip]:
         again, taken = not unread, 0
+        if again:
+            _empty(Path(folder))
         reading = old.read_with_pictures(place, Path(folder)) if again else unread.pop()
         problems.clear()
-        for clip in looked_at(reading, problems, damaged, again):
+        for clip in looked_at(reading, problems, known, again):
             tick()
-            fitting = _fitting(clip, new, to, problems)
-            if fitting is not None:
-                taken += 1
-                yield fitting
-            if Path(folder) in Path(clip.path).parents:
+            taken += 1
+            yield _fitting(clip, new, problems)
+            if not new.late and Path(folder) in Path(clip.path).parents:
                 Path(clip.path).unlink()
         problems.extend(reading.problems)
         if problems and not taken:
@@ -73,7 +78,7 @@ def convert(
     with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.pictures.") as folder:
         first = old.read_with_pictures(place, Path(folder))
         unread.append(first)
-        exported = written(clips, ontology_of(first), to, out, made, hard_link)
+        exported = written(clips, ontology_of(first), to, out, made, hard_link, frames, every)
     return Converted(was, exported, problems, first.notes)
 
 
@@ -95,14 +100,14 @@ def ontology_of(reading: Reading) -> Ontology:
     return Ontology(Category(name=name, id=number + shift, prompts=(str(number),)) for name, number in numbers.items())
 
 
-def _fitting(clip: Clip, new: Format, to: str, problems: list[Problem]) -> Clip | None:
+def _empty(folder: Path) -> None:
+    """Remove the pictures that stayed because they were read late."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _fitting(clip: Clip, new: Format, problems: list[Problem]) -> Clip:
     """The clip with what the new format has room for; what it has none for is told."""
-    if len(clip.frames) > 1 and not new.films:
-        problems.append(Problem(clip.name, f"is a film, and {to} has pictures only", "youtube_vis and sav have films"))
-        return None
-    if Path(clip.path).is_dir():
-        problems.append(Problem(clip.name, "is a film in a folder of frames", "give the film as a file"))
-        return None
     found = []
     for one in clip.found:
         masked = one.masks or (None,) * len(one)
@@ -116,45 +121,73 @@ def _fitting(clip: Clip, new: Format, to: str, problems: list[Problem]) -> Clip 
 
 
 def looked_at(
-    reading: Reading, problems: list[Problem], damaged: set[str] | None = None, again: bool = False
+    reading: Reading, problems: list[Problem], known: Known | None = None, again: bool = False
 ) -> Iterator[Clip]:
-    """Each clip whose picture is there and whole, known by its content; the others become problems.
+    """Each clip whose picture or film is there and whole, known by its content; the others become problems.
 
-    Pictures are decoded; where clips are looked at `again`, those that were damaged before are.
+    Pictures and films are decoded, and what that shows is `known` where clips are looked at `again`. A film is taken as
+    far as it can be decoded.
     """
-    damaged = set() if damaged is None else damaged
+    known = {} if known is None else known
     for clip in reading.clips:
         try:
-            if clip.name in damaged and again:
+            if clip.is_film:
+                yield _film_looked_at(clip, known, problems)
+            elif clip.name in known and again:
                 raise BadMedia("cut_or_damaged")
-            yield _looked_at(clip, decode=not again)
+            else:
+                yield _looked_at(clip, decode=not again)
         except BadMedia as error:
-            damaged.add(clip.name)
+            known.setdefault(clip.name, None)
             problems.append(Problem(clip.name, in_words(error.reason, error.detail), "put a whole one there"))
         except BadDataset as error:
             problems.append(Problem(clip.name, *error.args))
 
 
 def _looked_at(clip: Clip, decode: bool) -> Clip:
-    """A clip by its content. Raises `BadMedia`, and `BadDataset(what, mend)` where it is another than was said."""
-    if not Path(clip.path).exists():
-        raise BadDataset("the picture is not there", "put it back, or take it out of the dataset")
-    if len(clip.frames) > 1:
-        if Path(clip.path).is_dir():
-            return clip
-        with media.open_regular(clip.path) as file:
-            if not media.film_kind(file.read(media.HEAD)):
-                raise BadMedia("not_a_picture", "nor a film")
-        return replace(clip, id=media.film_id(clip.path))
+    """A picture by its content. Raises `BadMedia`, and `BadDataset(what, mend)` where it is another than was said."""
+    _check_there(clip, "picture")
     content = media.read_bytes(clip.path)
     probe = media.probe(content)
-    if probe.size_hw != clip.frames[0].size_hw:
-        h, w = clip.frames[0].size_hw
-        raise BadDataset(
-            f"the dataset says {h} x {w} (h x w) pixels, the picture is upright"
-            f" {probe.size_hw[0]} x {probe.size_hw[1]}",
-            "correct the size, or turn the picture",
-        )
+    _check_size(clip.frames[0], probe.size_hw, "picture")
     if decode:
         media.decode(content)
     return replace(clip, id=clip_id(content), rewrite=probe.rewrite)
+
+
+def _film_looked_at(clip: Clip, known: Known, problems: list[Problem]) -> Clip:
+    """A film by its content, with the frames that can be had. Raises as `_looked_at`."""
+    _check_there(clip, "film")
+    if clip.name not in known:
+        known[clip.name] = films.folder(clip.path, fps=1) if Path(clip.path).is_dir() else films.probe(clip.path)
+    film = known[clip.name]
+    if film is None:
+        raise BadMedia("cut_or_damaged")
+    sizes = {frame.index: frame.size_hw for frame in film.frames}
+    there = [at for at, frame in enumerate(clip.frames) if frame.index in sizes]
+    for at in there:
+        _check_size(clip.frames[at], sizes[clip.frames[at].index], "film")
+    if len(there) < len(clip.frames):
+        which = next(frame.index for frame in clip.frames if frame.index not in sizes)
+        lacking = f"{len(clip.frames) - len(there)} of {len(clip.frames)} frames cannot be had, the first {which}"
+        told = f"{lacking} ({film.damaged})" if film.damaged else lacking
+        if not there:
+            raise BadDataset(told, "put the whole film there")
+        problems.append(Problem(clip.name, told, "put the whole film there"))
+    kept = tuple(clip.frames[at] for at in there), tuple(clip.found[at] for at in there if clip.found)
+    return replace(clip, id=media.film_id(clip.path), frames=kept[0], found=kept[1], rewrite=FILM)
+
+
+def _check_there(clip: Clip, what: str) -> None:
+    if not Path(clip.path).exists():
+        raise BadDataset(f"the {what} is not there", "put it back, or take it out of the dataset")
+
+
+def _check_size(frame: Frame, size_hw: tuple[int, int], what: str) -> None:
+    """Raise `BadDataset(what, mend)` where a picture has another size than the dataset says."""
+    if size_hw != frame.size_hw:
+        h, w = frame.size_hw
+        raise BadDataset(
+            f"the dataset says {h} x {w} (h x w) pixels, the {what} is upright {size_hw[0]} x {size_hw[1]}",
+            f"correct the size, or turn the {what}",
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError, DiskFull
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta     (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS results  (key TEXT PRIMARY KEY, clip TEXT, stage TEXT
 CREATE TABLE IF NOT EXISTS memory   (clip TEXT, scope TEXT, part TEXT, blob BLOB, PRIMARY KEY (clip, scope, part))
                                     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pictures (name TEXT PRIMARY KEY, record TEXT, chain TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states   (film TEXT PRIMARY KEY, key TEXT, blob BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS aside    (name TEXT PRIMARY KEY, stage TEXT, reason TEXT, detail TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes    (stage TEXT, reason TEXT, detail TEXT, PRIMARY KEY (stage, reason, detail))
                                     WITHOUT ROWID;

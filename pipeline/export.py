@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config import Config
 from pipeline.errors import CheckFailed
 from pipeline.formats import fidelity, format_of, publish
+from pipeline.labelled import Labelled
 from pipeline.ontology import Ontology
-from pipeline.plan import Chain, replayed
 from pipeline.records import Clip, sha256_of
+from pipeline.stills import Stills
 from pipeline.store import Store
 
 
@@ -33,19 +35,20 @@ class Exported:
     unsaid: dict[str, int] = field(default_factory=dict)
 
 
-def made_from(config: Config, name: str, done: Mapping[str, tuple[Clip, Chain]]) -> str:
+def made_from(config: Config, name: str, done: Mapping[str, Labelled]) -> str:
     """The hash of all that a dataset depends on: pictures by name and content, records, class numbers, the format."""
     return sha256_of(
         {
-            "format": [name, format_of(name).version, config.export.hard_link],
+            "format": [name, format_of(name).version],
+            "how": config.export.model_dump(mode="json", exclude={"formats"}),
             "numbers": config.ontology.numbers(),
             "active": sorted(config.ontology.names),
-            "pictures": [[clip.name, clip.id, chain.digest] for clip, chain in done.values()],
+            "pictures": [[one.whole.name, one.whole.id, one.digest] for one in done.values()],
         }
     )
 
 
-def up_to_date(config: Config, name: str, place: Path, done: Mapping[str, tuple[Clip, Chain]]) -> bool:
+def up_to_date(config: Config, name: str, place: Path, done: Mapping[str, Labelled]) -> bool:
     """Whether the dataset at `place` is what exporting would give."""
     publish.repair(place)
     return publish.made_from(place) == made_from(config, name, done)
@@ -55,19 +58,20 @@ def export(
     config: Config,
     name: str,
     place: Path,
-    done: Mapping[str, tuple[Clip, Chain]],
+    done: Mapping[str, Labelled],
     store: Store,
     tick: Callable[[], None] = lambda: None,
 ) -> Exported:
     """Write the run's records as format `name` to `place`; raises `CheckFailed` if reading back shows a difference."""
 
     def records() -> Iterator[Clip]:
-        for clip, chain in done.values():
+        for one in done.values():
             tick()
-            yield replayed(clip, chain.keys, store)
+            yield one.replayed(store)
 
     made = made_from(config, name, done)
-    return written(records, config.ontology, name, place, made, config.export.hard_link)
+    how = config.export
+    return written(records, config.ontology, name, place, made, how.hard_link, how.frames, how.every)
 
 
 def written(
@@ -77,18 +81,23 @@ def written(
     place: Path,
     made_from: str,
     hard_link: bool = False,
+    frames: str | None = None,
+    every: int = 1,
 ) -> Exported:
     """Write clips as format `name` to `place`, and read them back; they are asked for twice, and are the same.
 
-    Raises `CheckFailed` where that shows a difference, and leaves what is at `place` as it was.
+    Frames of films become pictures of the kind `frames` ('png', 'jpg', or as the format has them); where the format has
+    pictures only, each n-th frame becomes one. Raises `CheckFailed` where reading shows a difference, and leaves what
+    is at `place` as it was.
     """
     out = Exported(str(place), made_from)
     format_ = format_of(name)
     left_out: set[str] = set()
     crowds: dict[str, int] = {}
 
-    def fitting() -> Iterator[Clip]:
-        for clip in records():
+    def fitting(stills: Stills) -> Iterator[Clip]:
+        clips = records() if format_.films else (one for clip in records() for one in stills.of(clip))
+        for clip in clips:
             fit = format_.fit(clip)
             if fit is None:
                 left_out.add(clip.name)
@@ -97,22 +106,24 @@ def written(
                 crowds[clip.name] = in_sight(clip).total() - in_sight(fit).total()
             yield fit
 
-    def counted() -> Iterator[Clip]:
+    def counted(stills: Stills) -> Iterator[Clip]:
         by_class: Counter[str] = Counter()
-        for clip in fitting():
+        for clip in fitting(stills):
             out.pictures += 1
-            out.rewritten += clip.rewrite is not None
+            out.rewritten += clip.rewrite is not None and not clip.is_film
             by_class.update(in_sight(clip))
             yield clip
         out.objects, out.by_class = by_class.total(), dict(sorted(by_class.items()))
 
     with publish.publish(place, made_from) as new:
-        out.unsaid = dict(format_.write(counted(), ontology, new, hard_link=hard_link))
+        with TemporaryDirectory(dir=new, prefix=".frames.") as folder:
+            stills = Stills(Path(folder), frames or "png", every, format_.late)
+            out.unsaid = dict(format_.write_frames(frames)(counted(stills), ontology, new, hard_link=hard_link))
         if left_out:
             out.unsaid["pictures left out: training would pass them over"] = len(left_out)
         if sum(crowds.values()):
             out.unsaid["crowds left out"] = sum(crowds.values())
-        check = fidelity.compare(fitting(), format_.read(new), format_.masks, format_.stems)
+        check = fidelity.compare(fitting(stills), format_.read(new), format_.masks, format_.stems)
         out.fidelity = check.to_json()
         told(place).write_text(json.dumps(out.fidelity, indent=1) + "\n", encoding="utf-8")
         if not check.ok:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.plan import replayed
+from pipeline.labelled import labelled, replayed
 from pipeline.reasons import in_words
 from pipeline.records import Clip, Drop, Instances, uids
 from pipeline.store import Store
@@ -12,7 +12,10 @@ from pipeline.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the ledger. A whole picture has no class and no box; `survivor` is what stayed in its place."""
+    """One row of the ledger. A whole picture has no class and no box; `survivor` is what stayed in its place.
+
+    `frame` is the number of the frame, in a film.
+    """
 
     picture: str
     stage: str
@@ -22,6 +25,7 @@ class Entry:
     score: float | None = None
     box_xyxy: tuple[float, ...] | None = None
     survivor: str = ""
+    frame: int | None = None
 
     @property
     def why(self) -> str:
@@ -33,19 +37,18 @@ def entries(store: Store) -> Iterator[Entry]:
     """The ledger of the run as it stands: pictures first, then objects, in the order of pictures and stages."""
     for aside in store.aside():
         yield Entry(aside.name, aside.stage, aside.reason, aside.detail)
-    for text, keys in store.pictures().values():
-        clip = Clip.from_text(text)
-        for key in keys:
-            drops = store.drops(key)
-            for drop in drops:
-                yield _entry(clip, store.stage(key), drop)
-            clip = replayed(clip, [key], store)
+    for one in labelled(store):
+        for clip, chain in one.parts:
+            for key in chain.keys:
+                for drop in store.drops(key):
+                    yield _entry(clip, store.stage(key), drop)
+                clip = replayed(clip, [key], store)  # noqa: PLW2901
 
 
 def _entry(clip: Clip, stage: str, drop: Drop) -> Entry:
     """A drop, with what the record before the stage said of its row."""
-    found: Instances | None = clip.found[0] if clip.found else None
-    about: dict[str, Any] = {}
+    found: Instances | None = clip.found[drop.at] if clip.found else None
+    about: dict[str, Any] = {"frame": clip.frames[drop.at].index} if len(clip.frames) > 1 else {}
     if found is not None and drop.row is not None:
         about["name"] = found.names[drop.row]
         about["box_xyxy"] = tuple(float(v) for v in found.boxes_xyxy[drop.row].round(3))

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -72,11 +72,12 @@ class Probe:
 
 
 class Picture:
-    """One frame of a clip, decoded when somebody first looks at it, and once."""
+    """One frame of a clip, decoded when somebody first looks at it, and once; by `read`, if it is of a film."""
 
-    def __init__(self, clip: Clip, frame: Frame | None = None) -> None:
+    def __init__(self, clip: Clip, read: Callable[[], Rgb] | None = None) -> None:
         self.clip = clip
-        self.frame = frame or clip.frames[0]
+        self.frame = clip.frames[0]
+        self._read = read
         self._rgb: Rgb | None = None
 
     @classmethod
@@ -95,6 +96,8 @@ class Picture:
     @property
     def rgb(self) -> Rgb:
         """The pixels: (H, W, 3) uint8 RGB, upright. Raises `BadMedia`."""
+        if self._rgb is None and self._read is not None:
+            self._rgb = self._read()
         if self._rgb is None:  # no cached_property: until Python 3.12 its lock lets one picture decode at a time
             content = _content(self.clip, self.clip.path)
             self._rgb = _known(content, self.size_hw) if self.clip.rewrite is None else decode(content)
@@ -193,8 +196,8 @@ def _sized(rgb: Rgb, size_hw: tuple[int, int]) -> Rgb:
 
 
 def export_name(clip: Clip) -> str:
-    """The file name in a dataset: the clip's own, with '.png' behind it where the picture is written anew."""
-    return clip.name if clip.rewrite is None else f"{clip.name}.png"
+    """The name in a dataset: the clip's own, with '.png' behind it where it is a picture that is written anew."""
+    return clip.name if clip.rewrite is None or clip.is_film else f"{clip.name}.png"
 
 
 def export_picture(clip: Clip, to: Path, hard_link: bool = False) -> None:
@@ -224,7 +227,7 @@ def exported(clip: Clip) -> bytes:
 
 def export(clip: Clip, to: Path, hard_link: bool = False) -> None:
     """Write the clip's picture or film to a new file. Raises `BadMedia`."""
-    (export_picture if len(clip.frames) == 1 else export_film)(clip, to, hard_link)
+    (export_film if clip.is_film else export_picture)(clip, to, hard_link)
 
 
 def export_film(clip: Clip, to: Path, hard_link: bool = False) -> None:

@@ -10,44 +10,61 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import media, sources
+from pipeline.config import Config
 from pipeline.errors import BadRecord
 from pipeline.formats import naming
-from pipeline.records import Clip, from_blob
-from pipeline.sources import File, Seen, Source
+from pipeline.jobs import Job
+from pipeline.labelled import Chain, replayed
+from pipeline.records import Clip
+from pipeline.segments import Reel, reel
+from pipeline.sources import File, Seen
 from pipeline.stages import Stage
 from pipeline.store import Aside, Failure, Store
-from pipeline.work import Job, memory_of
+from pipeline.work import memory_of
 
 COMMIT_EVERY = 512  # files looked at a commit
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The pictures of a source in the order of their names, and the files that are none."""
+    """The pictures and films of a source in the order of their names, and the files that are none.
+
+    `damaged` is said of films that are labelled as far as they can be decoded: name -> what is missing.
+    """
 
     clips: list[Clip]
     aside: list[Aside]
+    reels: list[Reel] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
-def survey(source: Source, store: Store, out: Path | None = None, limit: int | None = None) -> Survey:
+def survey(config: Config, store: Store, out: Path | None = None, limit: int | None = None) -> Survey:
     """Look at every file, or remember what looking has shown; of files with the same bytes the first by name stays."""
-    files = sources.files(source, apart_from=out)
-    seen = _seen(files, source, store)
+    files = sources.files(config.source, apart_from=out)
+    seen = _seen(files, config, store)
     clips: dict[str, Clip] = {}
+    reels: list[Reel] = []
     aside = []
+    damaged: dict[str, str] = {}
     for file in files:
         what = seen[file.path]
-        if what.reason:
-            aside.append(Aside(file.name, "choose", what.reason, what.detail))
+        if what.reason or (what.film is not None and config.track is None):
+            aside.append(Aside(file.name, "choose", what.reason or "film", what.detail))
             continue
         clip = sources.clip(file, what)
+        if what.film is not None:
+            clip = sources.film_clip(file, what.film, what.content, config.source)
         if unfit := _unfit_name(clip):
             aside.append(Aside(file.name, "choose", "bad_name", unfit))
         elif clip.id in clips:
             aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[clip.id].name}"))
         elif limit is None or len(clips) < limit:
             clips[clip.id] = clip
-    return Survey(list(clips.values()), aside)
+            if what.film is not None and config.track is not None:
+                reels.append(reel(clip, what.film.cuts, config.track.every, config.run.segment))
+                damaged |= {clip.name: what.film.damaged} if what.film.damaged else {}
+    films = {one.whole.id for one in reels}
+    return Survey([clip for clip in clips.values() if clip.id not in films], aside, reels, damaged)
 
 
 def _unfit_name(clip: Clip) -> str:
@@ -59,10 +76,12 @@ def _unfit_name(clip: Clip) -> str:
     return ""
 
 
-def _seen(files: Sequence[File], source: Source, store: Store) -> dict[str, Seen]:
+def _seen(files: Sequence[File], config: Config, store: Store) -> dict[str, Seen]:
     """What is known of each file by path; files that are new or were written since are looked at."""
+    source, films_too = config.source, config.track is not None
     known = store.seen()
-    stamps = {file.path: f"{file.stamp}:{source.max_pixels}:{media.VERSION}" for file in files}
+    asked = f"{source.max_pixels}:{source.frame_folders_fps}:{media.VERSION}"
+    stamps = {file.path: f"{file.stamp}:{asked}" for file in files}
     seen: dict[str, Seen] = {}
     for file in files:
         stamp, form = known.get(file.path, ("", []))
@@ -71,23 +90,11 @@ def _seen(files: Sequence[File], source: Source, store: Store) -> dict[str, Seen
     unknown = [file for file in files if file.path not in seen]
     for begin in range(0, len(unknown), COMMIT_EVERY):
         some = unknown[begin : begin + COMMIT_EVERY]
-        looked = {file.path: what for file, what in sources.look(some, source.max_pixels)}
+        looked = {file.path: what for file, what in sources.look(some, source, films_too)}
         seen.update(looked)
         with store.writing():
             store.remember_files((path, stamps[path], what.to_json()) for path, what in looked.items() if what.lasting)
     return seen
-
-
-@dataclass(slots=True)
-class Chain:
-    """How far a clip has come: the keys of its results in the order of stages, and the hash of its record after them.
-
-    `failure` is the stage's word that the clip cannot go further. The clip is stale from stage `len(keys)` on.
-    """
-
-    keys: list[str] = field(default_factory=list)
-    digest: str = ""
-    failure: Failure | None = None
 
 
 def chain(clip: Clip, stages: Sequence[Stage], store: Store, counts: Counter[tuple[str, str]] | None = None) -> Chain:
@@ -108,17 +115,11 @@ def chain(clip: Clip, stages: Sequence[Stage], store: Store, counts: Counter[tup
     return out
 
 
-def replayed(clip: Clip, keys: Sequence[str], store: Store) -> Clip:
-    """The clip with what the results under `keys` found."""
-    for key in keys:
-        clip = clip.after(from_blob(store.blob(key)))
-    return clip
-
-
 def job(clip: Clip, done: Chain, stages: Sequence[Stage], store: Store) -> Job:
     """The rest of the work on a clip, with what models said of it before."""
     scopes = [stage.scope for stage in stages[len(done.keys) :] if stage.scope]
-    memory = store.memory(clip.id, scopes) if scopes else {}
+    said = store.memory(clip.id, scopes) if scopes else {}
+    memory = {(clip.id, *which): blob for which, blob in said.items()}
     return Job(replayed(clip, done.keys, store), len(done.keys), memory)
 
 

@@ -6,7 +6,7 @@ Knows the words only. A stage that drops something names a row of these tables; 
 PICTURES = {
     "empty_file": "the file has no bytes",
     "not_a_picture": "not a picture in a format that masklet reads (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PPM, MPO)",
-    "film": "a film: this version works on still pictures",
+    "film": "a film, and the config does not say how to follow what is in it; add a section `track`",
     "cut_or_damaged": "the picture is cut short or damaged; save it again from its source",
     "too_large": "the picture has more pixels than `source.max_pixels` allows",
     "unsupported_pixels": "pixels of a kind that has no plain 8-bit form",
@@ -33,10 +33,14 @@ OBJECTS = {
     "other_class_twin": "an object of another class has nearly the same mask and a higher score",
     "part_of_another": "its mask lies inside a larger object of its class",
     "around_others": "surer objects of its class fill its mask: it is a group or a loose outline",
+    "no_track": "no object of the film goes on with it, and its score is too low to begin one",
+    "in_a_track": "it lies inside an object that is followed already",
+    "unconfirmed": "found too seldom, and with too low a score, to be an object",
 }
 
 NOTES = {
     "smaller_batch": "memory ran out; the call was made again with half the pictures",
+    "frames_missing": "a film is labelled as far as it can be decoded",
 }
 
 

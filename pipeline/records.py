@@ -22,6 +22,9 @@ from pipeline.errors import BadRecord
 
 RECORD_VERSION = 1  # of the JSON form; another number is recomputed, never misread
 
+FILM = "film"
+"""The `rewrite` of a clip of a film: a plain reader of pictures would show none."""
+
 Rows = Sequence[int] | NDArray[np.int64]
 Unplaced = tuple[tuple[str, str], ...]
 
@@ -249,6 +252,11 @@ class Clip:
     frames: tuple[Frame, ...]
     rewrite: str | None = None
     found: tuple[Instances, ...] = field(default=())
+
+    @property
+    def is_film(self) -> bool:
+        """Whether `path` is a film, or a folder with a picture a frame; one of a single frame has to say so."""
+        return len(self.frames) > 1 or self.rewrite == FILM
 
     def after(self, changes: Sequence[Change]) -> "Clip":
         """The clip with one change a frame applied; itself, where that leaves every frame as it is."""

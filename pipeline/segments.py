@@ -4,14 +4,22 @@ Scenes are told by what changes in the pictures. A segment ends on a key frame: 
 back inside it, so that the length of segments changes nothing. Knows frames, not pixels.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from pipeline.films import Film
 from pipeline.records import Clip, Frame, sha256_of
 
-Scene = list[Clip]
-"""The segments of a scene, in order."""
+
+@dataclass(frozen=True, slots=True)
+class Reel:
+    """A film as it is worked on: the clip of all its frames, and those of its segments, scene by scene."""
+
+    whole: Clip
+    scenes: tuple[tuple[Clip, ...], ...]
+
+    def segments(self) -> Iterator[tuple[int, Clip]]:
+        """All segments in order, each with the number of its scene."""
+        return ((number, clip) for number, scene in enumerate(self.scenes) for clip in scene)
 
 
 def sampled(frames: Sequence[Frame], every: int = 1, fps: float | None = None) -> list[Frame]:
@@ -29,24 +37,22 @@ def sampled(frames: Sequence[Frame], every: int = 1, fps: float | None = None) -
     return chosen
 
 
-def scenes(film: Film, whole: Clip, every: int, length: int) -> list[Scene]:
+def reel(whole: Clip, cuts: Sequence[int], every: int, length: int) -> Reel:
     """Cut a film into scenes and segments: every scene has a key frame every so many frames, the first one included.
 
-    `whole` is the clip of the film with the frames that are wanted; `length` is that of segments in frames, and
-    becomes the next multiple of `every`. The first segment of a scene has one frame more.
+    `whole` is the clip of the film with the frames that are wanted, `cuts` are the numbers of frames that begin a
+    scene. `length` is that of segments in frames, and becomes the next multiple of `every`; the first segment of a
+    scene has one frame more.
     """
     length = -(-length // every) * every
-    bounds = [
-        next((at for at, frame in enumerate(whole.frames) if frame.index >= cut), len(whole.frames))
-        for cut in film.cuts
-    ]
-    begins = sorted({0, *bounds} - {len(whole.frames)})
+    bounds = (next((at for at, frame in enumerate(whole.frames) if frame.index >= cut), None) for cut in cuts)
+    begins = sorted({0, *(at for at in bounds if at is not None)})
     out = []
     for begin, end in zip(begins, [*begins[1:], len(whole.frames)], strict=True):
         frames = [replace(frame, key=at % every == 0) for at, frame in enumerate(whole.frames[begin:end])]
         ends = [*range(length + 1, len(frames), length), len(frames)]
-        out.append([segment(whole, frames[a:b], bool(a)) for a, b in zip([0, *ends], ends, strict=False)])
-    return out
+        out.append(tuple(segment(whole, frames[a:b], bool(a)) for a, b in zip([0, *ends], ends, strict=False)))
+    return Reel(whole, tuple(out))
 
 
 def segment(whole: Clip, frames: Sequence[Frame], goes_on: bool) -> Clip:
@@ -55,8 +61,8 @@ def segment(whole: Clip, frames: Sequence[Frame], goes_on: bool) -> Clip:
     return replace(whole, id=sha256_of(about)[:32], frames=tuple(frames))
 
 
-def still(clip: Clip, at: int, film_id: str) -> Clip:
-    """One frame of a clip of a film as a picture, under an id that does not depend on the segment."""
+def key_frame(clip: Clip, at: int, film: str) -> Clip:
+    """A frame of a segment as a picture, under an id that does not depend on the segment; `film` is the film's id."""
     frame = clip.frames[at]
-    found = clip.found[at : at + 1]
-    return replace(clip, id=sha256_of([film_id, frame.index])[:32], frames=(frame,), found=found)
+    about = sha256_of([film, frame.index])
+    return replace(clip, id=about[:32], frames=(frame,), found=clip.found[at : at + 1])

@@ -1,7 +1,7 @@
-"""Where pictures come from: a folder, a picture, or a list of files. Knows files, not pixels.
+"""Where pictures and films come from: a folder, a file, or a list of files. Knows files, not pixels.
 
-Every file becomes a picture or has a reason why not. Names starting with a dot are passed over, as the shell does, and
-linked folders are not followed (they can go round in circles); linked files are.
+Every file becomes a picture or a film, or has a reason why not. Names starting with a dot are passed over,
+as the shell does, and linked folders are not followed (they can go round in circles); linked files are.
 """
 
 import os
@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline import media, records
+from pipeline import films, media, records
 from pipeline.errors import BadMedia, ConfigError
+from pipeline.segments import sampled
 
 LOOKING = 4  # threads that read and hash files
-REMEMBERED = ("empty_file", "not_a_picture", "film", "cut_or_damaged", "too_large", "unsupported_pixels")
+REMEMBERED = ("empty_file", "not_a_picture", "cut_or_damaged", "too_large", "unsupported_pixels")
 """Reasons that are the content's own: the file is not looked at again until it changes."""
 
 
@@ -27,9 +28,14 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field("", description="a folder (with all folders in it), a picture, or a .txt with one path a line")
+    path: str = Field("", description="a folder (with all folders in it), a file, or a .txt with one path a line")
     max_pixels: int = Field(
         178_956_970, gt=0, description="larger pictures are set aside; the default is Pillow's limit"
+    )
+    every: int = Field(1, ge=1, description="of a film, one of so many frames is taken")
+    fps: float | None = Field(None, gt=0, description="of a film, at most so many frames a second are taken")
+    frame_folders_fps: float | None = Field(
+        None, gt=0, description="a folder with pictures is a film, with so many of them a second; else they are stills"
     )
 
 
@@ -44,13 +50,14 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What looking at a file once has shown: the picture in it, or the reason why there is none."""
+    """What looking at a file once has shown: the picture or film in it, or the reason why there is none."""
 
     content: str = ""
     size_hw: tuple[int, int] = (0, 0)
     rewrite: str | None = None
     reason: str = ""
     detail: str = ""
+    film: films.Film | None = None
 
     @property
     def lasting(self) -> bool:
@@ -59,13 +66,14 @@ class Seen:
 
     def to_json(self) -> list[Any]:
         """Plain values for the store."""
-        return [self.content, list(self.size_hw), self.rewrite, self.reason, self.detail]
+        film = None if self.film is None else self.film.to_json()
+        return [self.content, list(self.size_hw), self.rewrite, self.reason, self.detail, film]
 
     @classmethod
     def from_json(cls, form: list[Any]) -> "Seen":
         """From the store's plain values."""
-        content, size_hw, rewrite, reason, detail = form
-        return cls(content, (size_hw[0], size_hw[1]), rewrite, reason, detail)
+        content, (h, w), rewrite, reason, detail, film = form
+        return cls(content, (h, w), rewrite, reason, detail, None if film is None else films.Film.from_json(film))
 
 
 def files(source: Source, apart_from: Path | None = None) -> list[File]:
@@ -75,7 +83,9 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
     root = Path(source.path).absolute()  # a run is exported again from any folder
     try:
         if root.is_dir():
-            found = list(_below(root, apart_from.resolve() if apart_from else None))
+            found = list(
+                _below(root, apart_from.resolve() if apart_from else None, source.frame_folders_fps is not None)
+            )
         elif root.suffix == ".txt":
             found = list(_listed(root))
         elif root.exists():
@@ -92,16 +102,26 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
     return found
 
 
-def _below(root: Path, apart_from: Path | None) -> Iterator[File]:
+def _below(root: Path, apart_from: Path | None, folders_are_films: bool) -> Iterator[File]:
     closed: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [f for f in folders if not f.startswith(".") and Path(folder, f).resolve() != apart_from]
+        frames = {path.name for path in films.pictures_of(Path(folder))} if folders_are_films else set()
+        if frames:
+            yield _folder(root, folder, sorted(frames))
         for name in names:
-            if not name.startswith("."):
+            if not name.startswith(".") and name not in frames:
                 path = os.path.join(folder, name)  # noqa: PTH118 - a million of these; Path is slow
                 yield _file(os.path.relpath(path, root).replace(os.sep, "/"), path)
     for error in closed:  # a folder that cannot be listed is set aside as one file
         yield _file(os.path.relpath(error.filename, root).replace(os.sep, "/"), error.filename)
+
+
+def _folder(root: Path, folder: str, names: list[str]) -> File:
+    """A folder that is a film; its stamp is that of all its pictures."""
+    name = os.path.relpath(folder, root).replace(os.sep, "/")
+    stamps = [[each, _file(each, os.path.join(folder, each)).stamp] for each in names]  # noqa: PTH118
+    return File(printable(root.name if name == "." else name), folder, records.sha256_of(stamps))
 
 
 def _listed(path: Path) -> Iterator[File]:
@@ -128,23 +148,45 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def look(wanted: list[File], max_pixels: int) -> Iterator[tuple[File, Seen]]:
-    """Read each file once: hash it and read its header. In the order given, some files at a time."""
+def look(wanted: list[File], source: Source, films_too: bool) -> Iterator[tuple[File, Seen]]:
+    """Read each file once: hash it and read its header; decode a film, if `films_too`. In the order given."""
     with ThreadPoolExecutor(LOOKING, thread_name_prefix="look") as pool:
         for begin in range(0, len(wanted), 256):
             some = wanted[begin : begin + 256]
-            yield from zip(some, pool.map(lambda file: _look(file, max_pixels), some), strict=True)
+            yield from zip(some, pool.map(lambda file: _look(file, source, films_too), some), strict=True)
 
 
-def _look(file: File, max_pixels: int) -> Seen:
+def _look(file: File, source: Source, films_too: bool) -> Seen:
     try:
+        if Path(file.path).is_dir() and source.frame_folders_fps is not None:
+            return _film(file, films.folder(file.path, source.frame_folders_fps, source.max_pixels))
         content = media.read_bytes(file.path)
-        probe = media.probe(content, max_pixels)
+        probe = media.probe(content, source.max_pixels)
     except BadMedia as error:
+        if error.reason == "film" and films_too:
+            return _look_at_film(file, source)
         return Seen(reason=error.reason, detail=error.detail)
     return Seen(records.clip_id(content), probe.size_hw, probe.rewrite)
+
+
+def _look_at_film(file: File, source: Source) -> Seen:
+    try:
+        return _film(file, films.probe(file.path, source.max_pixels))
+    except BadMedia as error:
+        return Seen(reason=error.reason, detail=error.detail)
+
+
+def _film(file: File, film: films.Film) -> Seen:
+    return Seen(media.film_id(file.path), film.frames[0].size_hw, film=film)
 
 
 def clip(file: File, seen: Seen) -> records.Clip:
     """The still picture in a file, before anything is found in it."""
     return records.Clip(seen.content, file.name, file.path, (records.Frame(0, 0.0, seen.size_hw),), seen.rewrite)
+
+
+def film_clip(file: File, film: films.Film, content: str, source: Source) -> records.Clip:
+    """The film in a file or a folder, with the frames that are wanted, before anything is found in it."""
+    return records.Clip(
+        content, file.name, file.path, tuple(sampled(film.frames, source.every, source.fps)), records.FILM
+    )

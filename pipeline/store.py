@@ -195,15 +195,33 @@ class Store:
             found.update({(scope, part): bytes(blob) for scope, part, blob in rows})
         return found
 
+    # Films on their way
+
+    def state(self, film: str, keys: Sequence[str]) -> tuple[str, bytes] | None:
+        """What the latest of some results has left for the next segment of its film: its key, and the state."""
+        for db in (self._db, *self._others):
+            row = db.execute("SELECT key, blob FROM states WHERE film = ?", (film,)).fetchone()
+            if row is not None and row[0] in keys:
+                return row[0], bytes(row[1])
+        return None
+
+    def keep_state(self, film: str, key: str, blob: bytes) -> None:
+        """Keep what a result leaves for the next segment; the film's state before goes. Inside `writing`."""
+        self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (film, key, blob))
+
+    def forget_state(self, film: str) -> None:
+        """The film is at its end. Inside `writing`."""
+        self._db.execute("DELETE FROM states WHERE film = ?", (film,))
+
     # The run as it stands
 
-    def pictures(self) -> dict[str, tuple[str, list[str]]]:
-        """The pictures of the run in the order of names: name -> (record as JSON, keys of its results)."""
+    def pictures(self) -> dict[str, tuple[str, list[list[str]]]]:
+        """The pictures and films of the run in the order of names: name -> (what it is, the keys of each part)."""
         rows = self._db.execute("SELECT name, record, chain FROM pictures ORDER BY name")
         return {name: (record, json.loads(chain)) for name, record, chain in rows}
 
-    def set_pictures(self, rows: dict[str, tuple[str, list[str]]]) -> None:
-        """Say which pictures the run has; only what differs is written."""
+    def set_pictures(self, rows: dict[str, tuple[str, list[list[str]]]]) -> None:
+        """Say which pictures and films the run has; only what differs is written."""
         before = self.pictures()
         self._db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in before.keys() - rows.keys()))
         self._db.executemany(
@@ -243,5 +261,5 @@ def _row(result: Result | Failure) -> tuple[Any, ...]:
     if isinstance(result, Failure):
         return result.key, result.clip, result.stage, None, json.dumps([result.reason, result.detail]), None, None
     counts = json.dumps(Counter(drop.reason for drop in result.drops), sort_keys=True)
-    drops = json.dumps([[d.row, d.reason, d.survivor, d.detail] for d in result.drops], separators=(",", ":"))
+    drops = json.dumps([[d.row, d.reason, d.survivor, d.detail, d.at] for d in result.drops], separators=(",", ":"))
     return result.key, result.clip, result.stage, result.output, counts, drops, result.blob

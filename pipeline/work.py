@@ -5,20 +5,17 @@ it is tried again picture by picture, so that one bad picture costs one picture;
 called with half as many.
 """
 
-import gc
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
-from typing import Any
 
-from pipeline.errors import BackendError, BadMedia, BadRecord, MaskletError, ModelMissing, out_of_memory
+from pipeline.errors import BadMedia, MaskletError, out_of_memory
+from pipeline.jobs import Answer, Done, Failed, Job, StageFailed
 from pipeline.media import Picture
-from pipeline.records import Change, Clip, Instances, to_blob
+from pipeline.models import Models, blamed
+from pipeline.records import to_blob
 from pipeline.sources import REMEMBERED
 from pipeline.stages import Batch, Memory, Stage
 from pipeline.store import Failure, Remembered, Result
@@ -26,83 +23,11 @@ from pipeline.store import Failure, Remembered, Result
 READING = 2  # threads that decode the pictures of a batch
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A clip to be worked on from stage number `first`, with what models said of it: (scope, part) -> bytes."""
-
-    clip: Clip
-    first: int
-    memory: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Done:
-    """A clip that went through: its results, what models said of it, and how many objects it has now."""
-
-    name: str
-    results: list[Result] = field(default_factory=list)
-    remembered: list[Remembered] = field(default_factory=list)
-    objects: int = 0
-
-
-@dataclass(slots=True)
-class Failed:
-    """A clip that did not: at which stage and why, and what there is to keep.
-
-    That is what the stages before it answered, and the failure itself, if the clip would fail again the same way.
-    """
-
-    name: str
-    stage: str
-    reason: str
-    detail: str
-    results: list[Result | Failure] = field(default_factory=list)
-    remembered: list[Remembered] = field(default_factory=list)
-
-
-class StageFailed(Exception):
-    """What a stage raised on a batch; which clip is to blame is found by trying one by one."""
-
-    def __init__(self, stage: Stage, error: Exception) -> None:
-        super().__init__(str(error))
-        self.stage, self.error = stage, error
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came of a batch: one outcome a job, and notes for the ledger.
-
-    By stage: the seconds it took, the clips it worked on, and those of them that its model was asked about.
-    """
-
-    outcomes: list[Done | Failed] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    pictures: dict[str, int] = field(default_factory=dict)
-    asked: dict[str, int] = field(default_factory=dict)
-    notes: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def spent(self, stage: str, seconds: float, pictures: int, asked: int) -> None:
-        """Add the time that some clips took."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-        self.pictures[stage] = self.pictures.get(stage, 0) + pictures
-        self.asked[stage] = self.asked.get(stage, 0) + asked
-
-    def add(self, other: "Answer") -> None:
-        """Put another answer below this one."""
-        self.outcomes += other.outcomes
-        self.notes += other.notes
-        for stage, seconds in other.seconds.items():
-            self.spent(stage, seconds, other.pictures[stage], other.asked[stage])
-
-
 class Worker:
-    """The stages with their models, opened once, when first needed. Batches may come from several threads."""
+    """The stages of the pass over pictures. Batches may come from several threads."""
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self.stages = stages
-        self._models: dict[str, Any] = {}
-        self._most: dict[str, int] = {}  # stage -> pictures a call, once memory has run out
-        self._opening = Lock()
+    def __init__(self, stages: Sequence[Stage], models: Models) -> None:
+        self.stages, self.models = stages, models
         self._decoding = ThreadPoolExecutor(READING, thread_name_prefix="decode")
 
     def read(self, jobs: Sequence[Job]) -> list[Picture]:
@@ -136,7 +61,7 @@ class Worker:
             answer.outcomes += done
         except StageFailed as failed:
             if len(jobs) == 1:
-                answer.outcomes.append(_failed(jobs[0], failed, done[0]))
+                answer.outcomes.append(failed_at(jobs[0], failed, done[0]))
             else:
                 answer = Answer(notes=answer.notes)  # nothing else is left of the attempt
                 for job, picture in zip(jobs, pictures, strict=True):
@@ -155,9 +80,11 @@ class Worker:
                 continue
             began = time.perf_counter()
             memory = memory_of(stage, [jobs[i] for i in rows])
-            model, ask = partial(self._model, stage), partial(self._ask, stage, answer.notes)
+            model, ask = partial(self.models.of, stage), partial(self.models.ask, stage, answer.notes)
             batch = Batch([clips[i] for i in rows], [pictures[i] for i in rows], memory, model, ask)
-            for i, change in zip(rows, self._changes(stage, batch), strict=True):
+            with blamed(stage):
+                changes = stage.changes(batch)
+            for i, change in zip(rows, changes, strict=True):
                 key = stage.key(clips[i], digests[i])
                 before, clips[i] = clips[i], clips[i].after([change])
                 digests[i] = digests[i] if clips[i] is before else clips[i].digest()
@@ -172,56 +99,8 @@ class Worker:
         for clip, outcome in zip(clips, done, strict=True):
             outcome.objects = len(clip.found[0])
 
-    def _changes(self, stage: Stage, batch: Batch) -> list[Change]:
-        try:
-            return stage.changes(batch)
-        except Exception as error:
-            if _concerns_all(error):
-                raise
-            raise StageFailed(stage, error) from error
 
-    def _model(self, stage: Stage) -> Any:
-        with self._opening:
-            if stage.name not in self._models:
-                try:
-                    self._models[stage.name] = stage.open()
-                except Exception as error:
-                    if _concerns_all(error):
-                        raise
-                    said = f"{type(error).__name__}: {error}"
-                    raise ModelMissing(f"{stage.name}: its backend cannot be opened: {said}") from error
-            return self._models[stage.name]
-
-    def _ask(
-        self,
-        stage: Stage,
-        notes: list[tuple[str, str, str]],
-        verb: Callable[..., list[Instances]],
-        pictures: Sequence[Picture],
-        column: Sequence[Any],
-    ) -> list[Instances]:
-        """Call the model; when memory runs out, with half as many pictures, from then on."""
-        out: list[Instances] = []
-        while len(out) < len(pictures):
-            most = self._most.get(stage.name, len(pictures))
-            some = slice(len(out), len(out) + most)
-            try:
-                answers = verb(pictures[some], column[some])
-            except Exception as error:
-                size = len(pictures[some])
-                if not out_of_memory(error) or size == 1:
-                    raise
-                self._most[stage.name] = min(size // 2, self._most.get(stage.name, size))  # another thread may be lower
-                notes.append((stage.name, "smaller_batch", f"{size} -> {size // 2} pictures a call"))
-                _free_memory()
-                continue
-            if len(answers) != len(pictures[some]):
-                raise BackendError(f"{stage.name}: gave {len(answers)} answers for {len(pictures[some])} pictures")
-            out += answers
-        return out
-
-
-def _failed(job: Job, failed: StageFailed, done: Done) -> Failed:
+def failed_at(job: Job, failed: StageFailed, done: Done) -> Failed:
     """Why a clip alone did not go through; a damaged file is remembered, anything else is tried again."""
     stage, error = failed.stage, failed.error
     results: list[Result | Failure] = [*done.results]
@@ -241,25 +120,8 @@ def _decoded(picture: Picture) -> None:
         picture.rgb  # noqa: B018 - looking at it decodes it
 
 
-def _concerns_all(error: Exception) -> bool:
-    """Whether an error is of the run, not of a picture: a model that cannot be had, a configuration, a full disk."""
-    return isinstance(error, MaskletError) and not isinstance(error, (BadMedia, BadRecord, BackendError))
-
-
 def memory_of(stage: Stage, jobs: Sequence[Job]) -> Memory:
-    """What a stage's model said of the clips of some jobs."""
+    """What a stage's model said of the pictures, or key frames, of some jobs."""
     return Memory(
-        {
-            (job.clip.id, part): blob
-            for job in jobs
-            for (scope, part), blob in job.memory.items()
-            if scope == stage.scope
-        }
+        {(id_, part): blob for job in jobs for (id_, scope, part), blob in job.memory.items() if scope == stage.scope}
     )
-
-
-def _free_memory() -> None:
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -21,6 +21,9 @@ from pipeline.detectors.yolox import Yolox
 from pipeline.segmenters.fake import Fake as FakeSegmenter
 from pipeline.segmenters.grabcut import Grabcut
 from pipeline.segmenters.sam2 import Sam2
+from pipeline.trackers.bytetrack import Bytetrack
+from pipeline.trackers.iou import Iou
+from pipeline.trackers.sam2 import Sam2 as Sam2Tracker
 
 YOLOX_NANO = SHARED_DATA / "models/yolox_nano/yolox_nano.onnx"
 
@@ -83,6 +86,17 @@ def sam2():
     return Sam2(model=str(cached("sam2")))
 
 
+def sam2_tracker():
+    """Options need no model that knows anything."""
+    return Sam2Tracker(model=str(cached("sam2")))
+
+
+def bytetrack():
+    if find_spec("ultralytics") is None or find_spec("lap") is None:
+        pytest.skip("needs ultralytics and lap: pip install 'masklet[yolo]'")
+    return Bytetrack()
+
+
 GROUNDING = {f"grounding {kind}": grounding(kind) for kind in ("owlv2", "grounding_dino", "mm_grounding_dino")}
 
 YOLO = {
@@ -93,6 +107,7 @@ YOLO = {
 
 DETECTORS = {"boxes": boxes, "everything": everything, "fake": FakeDetector, "tiled": tiled, "yolox": yolox}
 SEGMENTERS = {"fake": FakeSegmenter, "grabcut": Grabcut, "sam2": sam2}
+TRACKERS = {"bytetrack": bytetrack, "iou": Iou, "sam2": lambda: Sam2Tracker(model="tiny-sam2")}
 DETECTORS |= GROUNDING
 DETECTORS |= {"florence2": florence2}
 
@@ -100,6 +115,7 @@ BACKENDS = {("detector", name): make for name, make in DETECTORS.items()}
 BACKENDS |= {("detector", "yolo"): yolo}
 DETECTORS |= YOLO
 BACKENDS |= {("segmenter", name): make for name, make in SEGMENTERS.items()}
+BACKENDS |= {("tracker", "bytetrack"): Bytetrack, ("tracker", "iou"): Iou, ("tracker", "sam2"): sam2_tracker}
 
 FILES = {
     ("detector", "boxes"): "path",
@@ -108,6 +124,7 @@ FILES = {
     ("detector", "yolo"): "model",
     ("detector", "yolox"): "model",
     ("segmenter", "sam2"): "model",
+    ("tracker", "sam2"): "model",
 }
 FILES |= {("detector", name): "model" for name in GROUNDING}
 """The option that is the path of a file."""
@@ -153,8 +170,35 @@ OTHER_VALUES = {
     ("segmenter", "fake"): {},
     ("segmenter", "grabcut"): {"side_px": 64, "margin": 0.5, "core": 0.5, "iterations": 2},
     ("segmenter", "sam2"): {"dtype": "bfloat16", "retry_below": 0.1},
+    ("tracker", "bytetrack"): {
+        "track_high_thresh": 0.5,
+        "track_low_thresh": 0.2,
+        "new_track_thresh": 0.5,
+        "track_buffer": 7,
+        "match_thresh": 0.5,
+        "fuse_score": False,
+    },
+    ("tracker", "iou"): {"match_iou": 0.1, "keep": 0},
+    ("tracker", "sam2"): {
+        "match_iou": 0.1,
+        "refresh_iou": 0.1,
+        "covered": 0.1,
+        "apart": 0.1,
+        "double_iou": 0.3,
+        "keep": 7,
+        "likeness": 0.1,
+        "whole": 0.1,
+        "refreshes": 7,
+        "compiled": True,
+        "dtype": "bfloat16",
+    },
 }
 OTHER_VALUES |= {
     ("detector", name): {"floor": 0.5, "nms": 0.5, "max_objects": 7, "dtype": "bfloat16"} for name in GROUNDING
+}
+OF_ALL_TRACKERS = {"every": 3, "detections": 7, "sure": 0.1}
+OTHER_VALUES = {
+    (seam, name): others | (OF_ALL_TRACKERS if seam == "tracker" else {})
+    for (seam, name), others in OTHER_VALUES.items()
 }
 """A value of every other option that is not the default."""

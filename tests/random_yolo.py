@@ -24,9 +24,9 @@ def saved(kind="detect", names=NAMES):
     """The nano network of a kind as a .pt file; its scores are spread, and every class is the best one somewhere."""
     import torch
 
-    from pipeline.detectors.yolo_network import _tasks
+    from pipeline.detectors.yolo_network import imported
 
-    tasks = _tasks()
+    tasks = imported("ultralytics.nn.tasks")
     from ultralytics.utils import ROOT
 
     makers = {"world": tasks.WorldModel, "yoloe": tasks.YOLOESegModel, "pose": tasks.PoseModel}

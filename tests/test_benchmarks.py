@@ -27,7 +27,7 @@ def on_the_path(monkeypatch):
         ("memory", {"few": 2, "many": 4}),
         ("pipeline_ratio", {"pictures": 8, "rounds": 1, "least": {(90, 120): 0.5}}),
         ("startup", {"pictures": 2, "repeats": 1}),
-        ("toy_films", {"films": 1, "frames": 9}),
+        ("toy_films", {"films": 1, "matches": 1, "frames": 9}),
         ("tracking_objects", {"size": "small", "objects": (1, 2), "repeats": 1, "frames": 20}),
     ],
 )

@@ -11,15 +11,16 @@ from PIL import Image
 
 from pipeline import export as export_
 from pipeline.config import from_document
+from pipeline.crew import Crew
 from pipeline.engine import commit
 from pipeline.errors import CheckFailed, Interrupted
 from pipeline.export import export, made_from, up_to_date
 from pipeline.formats import Reading, coco, publish
+from pipeline.labelled import Labelled
 from pipeline.ontology import Category, Ontology
 from pipeline.plan import chain, job, survey
 from pipeline.sources import Source
 from pipeline.store import Store
-from pipeline.work import Worker
 from pipeline.yamls import parse
 
 TEXT = """\
@@ -36,12 +37,12 @@ NAMES = ("a.png", "b/c.png")
 def label(config, store):
     """The pictures of a run, all stages behind them."""
     stages = config.stages()
-    clips = survey(config.source, store).clips
+    clips = survey(config, store).clips
     for clip in clips:
         done = chain(clip, stages, store)
         if len(done.keys) < len(stages):
-            commit(store, Worker(stages)([job(clip, done, stages, store)]))
-    return {clip.name: (clip, chain(clip, stages, store)) for clip in clips}
+            commit(store, Crew(stages)([job(clip, done, stages, store)]))
+    return {clip.name: Labelled(clip, ((clip, chain(clip, stages, store)),)) for clip in clips}
 
 
 @pytest.fixture
@@ -125,7 +126,9 @@ def test_which_settings_are_part_of_a_dataset(run, config, current):
 )
 def test_which_pictures_are_part_of_a_dataset(run, change):
     written(run)
-    done = {**run.done, "a.png": change(*run.done["a.png"])}
+    ((clip, so_far),) = run.done["a.png"].parts
+    clip, so_far = change(clip, so_far)
+    done = {**run.done, "a.png": Labelled(clip, ((clip, so_far),))}
     assert not up_to_date(CONFIG, "coco", run.place, done)
     assert not up_to_date(CONFIG, "coco", run.place, {"a.png": run.done["a.png"]})
 
@@ -137,7 +140,9 @@ def test_another_version_of_the_format_is_another_dataset(run, monkeypatch):
 
 
 def test_where_the_files_lie_is_not_part_of_a_dataset(run):
-    moved = {name: (replace(clip, path="/moved" + clip.path), so_far) for name, (clip, so_far) in run.done.items()}
+    moved = {
+        name: replace(one, whole=replace(one.whole, path="/moved" + one.whole.path)) for name, one in run.done.items()
+    }
     assert made_from(CONFIG, "coco", moved) == made_from(CONFIG, "coco", run.done)
 
 

@@ -63,7 +63,11 @@ def test_times_are_those_of_the_frames_not_a_rate(tmp_path):
         ([10] * 8 + [200] * 8, (8,)),
         ([10] * 8 + [200] * 8 + [10] * 8, (8, 16)),
         ([10 + 8 * number for number in range(24)], ()),  # a slow change of light
+        ([10] * 8 + [30] * 8, (8,)),  # two scenes that are lit nearly alike: the change is .08 of the range
+        ([10] * 8 + [20] * 8, ()),  # .04 is less than a cut changes
         ([10, 200] * 12, ()),  # a flicker is no scene
+        ([10] * 8 + [200] + [10] * 8, ()),  # nor is a flash
+        ([10] * 8 + [60, 120, 180] + [190] * 8, ()),  # nor something near that passes in a few frames
         ([100] * 24, ()),
     ],
 )

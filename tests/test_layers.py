@@ -11,8 +11,9 @@ FLOORS = [
     "errors reasons shipped geometry masks outlines cleaning yamls ontology forms records seams",  # the foundation
     "pixels media films checkpoints pretrained sam2_image formats detectors segmenters trackers",  # pixels, models
     "dedupe select segments sources database store stages config",  # the verbs, and what is remembered of them
-    "work plan ledger export convert validate runners process engine",  # a run
-    "evaluate toyworld report progress quiet cli",  # what is made of it, and what people see
+    "labelled jobs models work film_work crew plan reels",  # a picture, or a film, on its way
+    "ledger stills export convert validate runners process engine",  # a run
+    "evaluate toyworld overlay report progress quiet cli",  # what is made of it, and what people see
 ]
 ROOMS = " ".join(FLOORS).split()
 """Each may import from itself and from those before it: docs/architecture.md says why."""

@@ -4,6 +4,7 @@ import pytest
 from drawing import clip, instances, square
 
 from pipeline import dedupe
+from pipeline.labelled import Chain, Labelled
 from pipeline.ledger import Entry, entries
 from pipeline.ontology import Category, Ontology
 from pipeline.records import Change, Drop, to_blob
@@ -23,7 +24,7 @@ def kept(store, it, *steps):
             it = it.after([change])
             keys.append(f"{it.name} {stage}")
             store.add([Result(keys[-1], it.id, stage, it.digest(), change.drops, to_blob([change]))])
-    return it.to_text(), keys
+    return Labelled(it, ((it, Chain(keys)),)).to_row()
 
 
 def detect(found, *drops):
@@ -110,7 +111,7 @@ def test_nothing_went():
 def kept_nothing(store):
     it = clip().after([Change.of(instances([]))])
     store.add([Result("k", it.id, "detect", it.digest(), (), to_blob([Change.of(instances([]))]))])
-    return it.to_text(), ["k"]
+    return Labelled(it, ((it, Chain(["k"])),)).to_row()
 
 
 def test_rows_without_scores():

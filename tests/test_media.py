@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -439,7 +440,7 @@ def test_a_plain_picture_is_decoded_as_any_other(tmp_path, name):
 def test_a_plain_jpeg_of_another_size_than_it_said_is_refused(tmp_path):
     clip = a_clip(tmp_path / "a.jpg", saved("JPEG"))  # a clip of 40 x 60
     with pytest.raises(BadMedia, match=r"the header says \(41, 60\), the pixels are \(40, 60\)"):
-        media.Picture(clip, Frame(0, 0.0, (41, 60))).rgb  # noqa: B018
+        media.Picture(replace(clip, frames=(Frame(0, 0.0, (41, 60)),))).rgb  # noqa: B018
 
 
 def test_a_plain_jpeg_that_is_cut_is_refused(tmp_path):

@@ -10,14 +10,15 @@ from drawing import clip
 from test_stages import BIRD, CAT, DOG, PETS, four
 
 from pipeline import dedupe, media, select
+from pipeline.crew import Crew
 from pipeline.engine import commit
+from pipeline.labelled import replayed
 from pipeline.ontology import Category
-from pipeline.plan import Survey, Work, chain, job, outlook, replayed
+from pipeline.plan import Survey, Work, chain, job, outlook
 from pipeline.records import Drop
 from pipeline.seams import Device
 from pipeline.stages import Dedupe, Detect, Segment, Select
 from pipeline.store import Aside, Failure, Result, Store
-from pipeline.work import Worker
 
 A, B = clip(name="a.jpg"), clip(name="b.jpg")
 
@@ -42,7 +43,7 @@ def label(store, clips=(A,), **setup):
     for one in clips:
         done = chain(one, stages, store)
         if not done.failure and len(done.keys) < len(stages):
-            answer = Worker(stages)([job(one, done, stages, store)])
+            answer = Crew(stages)([job(one, done, stages, store)])
             commit(store, answer)
             computed.update(answer.pictures)
     return dict(computed)
@@ -209,7 +210,7 @@ def test_a_job_brings_the_record_and_the_memory_of_the_stages_to_come(store):
     assert rest.first == 2
     assert len(rest.clip.found[0]) == 8
     assert rest.clip.found[0].masks is None
-    assert {scope for scope, _ in rest.memory} == {stages[2].scope}
+    assert {scope for _, scope, _ in rest.memory} == {stages[2].scope}
 
 
 # Outlook

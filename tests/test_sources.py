@@ -1,15 +1,20 @@
 """Where pictures come from: what counts as a file of the source, and what it is called."""
 
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline import media, plan, sources
+from pipeline.config import Run
 from pipeline.errors import ConfigError
+from pipeline.films import Film
 from pipeline.reasons import PICTURES
+from pipeline.records import Frame
 from pipeline.sources import File, Seen, Source
 from pipeline.store import Store
 
@@ -139,7 +144,7 @@ def test_two_files_of_one_name_are_refused():
 
 
 def looked(*names, max_pixels=media.MAX_PIXELS):
-    return [seen for _, seen in sources.look([File(n, n, "") for n in names], max_pixels)]
+    return [seen for _, seen in sources.look([File(n, n, "") for n in names], Source(max_pixels=max_pixels), False)]
 
 
 def test_a_picture_is_its_content():
@@ -157,7 +162,7 @@ def test_a_picture_is_its_content():
     [
         (b"", "empty_file", True),
         (b"hello", "not_a_picture", True),
-        (b"....ftypisom", "film", True),
+        (b"....ftypisom", "film", False),
         (b"\x89PNG\r\n\x1a\n", "cut_or_damaged", True),
         (None, "not_a_file", False),  # it may come back
     ],
@@ -180,26 +185,34 @@ def test_too_large_for_the_source():
         Seen("c1", (4, 6), None),
         Seen("c1", (4, 6), "orientation"),
         Seen(reason="film", detail="MP4 or MOV"),
+        Seen("c2", (4, 6), film=Film((Frame(0, 0.0, (4, 6)), Frame(2, 0.5, (6, 4))), (2,), "2 frames of 3")),
     ],
 )
 def test_what_was_seen_comes_back_from_plain_values(seen):
     form = seen.to_json()
-    assert form == [seen.content, list(seen.size_hw), seen.rewrite, seen.reason, seen.detail]
-    assert Seen.from_json(form) == seen
+    assert form[:5] == [seen.content, list(seen.size_hw), seen.rewrite, seen.reason, seen.detail]
+    assert Seen.from_json(json.loads(json.dumps(form))) == seen
 
 
 def test_files_are_told_in_the_order_asked():
     names = [f"{i}.png" for i in range(300)]  # more than are looked at in one go
     for value, name in enumerate(names):
         Path(name).write_bytes(bytes([value % 256, value // 256]))
-    assert [file.name for file, _ in sources.look([File(n, n, "") for n in names], 100)] == names
+    assert [
+        file.name for file, _ in sources.look([File(n, n, "") for n in names], Source(max_pixels=100), False)
+    ] == names
 
 
 # Surveys: a source as a whole
 
 
+def config_of(**source):
+    """What a survey asks of a config."""
+    return SimpleNamespace(source=Source(**source), track=None, run=Run())
+
+
 def surveyed(store=None, path="photos", **how):
-    survey = plan.survey(Source(path=path), store or Store(None), **how)
+    survey = plan.survey(config_of(path=path), store or Store(None), **how)
     return [clip.name for clip in survey.clips], {a.name: (a.reason, a.detail) for a in survey.aside}
 
 
@@ -230,7 +243,7 @@ def test_a_name_that_is_no_unicode_is_set_aside():
         "\\xff/inside.png": "bad_name",
     }
     with Store(None) as store, store.writing():  # and can be written down
-        store.set_aside(plan.survey(Source(path="photos"), Store(None)).aside)
+        store.set_aside(plan.survey(config_of(path="photos"), Store(None)).aside)
 
 
 @pytest.fixture
@@ -238,9 +251,9 @@ def looks(monkeypatch):
     """The names of the files that are looked at."""
     names, look = [], sources._look
 
-    def counted(file, max_pixels):
+    def counted(file, *how):
         names.append(file.name)
-        return look(file, max_pixels)
+        return look(file, *how)
 
     monkeypatch.setattr(sources, "_look", counted)
     return names
@@ -309,7 +322,7 @@ def test_another_limit_of_pixels_looks_at_all_again(looks):
     tree("a.png")
     with Store(None) as store:
         surveyed(store)
-        survey = plan.survey(Source(path="photos", max_pixels=23), store)
+        survey = plan.survey(config_of(path="photos", max_pixels=23), store)
     assert [a.reason for a in survey.aside] == ["too_large"]
     assert looks == ["a.png", "a.png"]
 

@@ -11,14 +11,15 @@ from pydantic import Field
 from test_stages import CAT, CPU, DOG, four
 
 from pipeline import pixels, work
+from pipeline.crew import Crew
 from pipeline.errors import BadMedia, BadRecord, ConfigError, DiskFull, MaskletError, ModelMissing
+from pipeline.jobs import Answer, Done, Failed, Job
 from pipeline.media import Picture
 from pipeline.ontology import Ontology
 from pipeline.plan import chain
 from pipeline.records import clip_id, empty, from_blob
 from pipeline.stages import Batch, Detect, Memory
 from pipeline.store import Failure, Store
-from pipeline.work import Answer, Done, Failed, Job, Worker
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 
@@ -86,7 +87,7 @@ def jobs(*names):
 
 def worked(detector=None, segmenter=None, names=NAMES):
     """The answer to a batch, with what failed: name -> (stage, reason, detail)."""
-    answer = Worker(stages(detector, segmenter))(jobs(*names))
+    answer = Crew(stages(detector, segmenter))(jobs(*names))
     assert [outcome.name for outcome in answer.outcomes] == list(names)
     failed = [outcome for outcome in answer.outcomes if isinstance(outcome, Failed)]
     return answer, {one.name: (one.stage, one.reason, one.detail) for one in failed}
@@ -168,7 +169,7 @@ class Absent(asking.Blind):
 
 
 def test_a_model_that_cannot_be_had_is_raised_when_it_is_first_needed():
-    worker = Worker(stages(Absent()))
+    worker = Crew(stages(Absent()))
     with pytest.raises(ModelMissing, match=r"sam\.pt"):
         worker(jobs("a.jpg"))
     assert worker([]).outcomes == []
@@ -245,7 +246,7 @@ def test_when_memory_runs_out_the_model_gets_half(pictures, most, sizes, notes):
 
 
 def test_it_stays_halved():
-    worker = Worker(stages(Troubled(most=2)))
+    worker = Crew(stages(Troubled(most=2)))
     worker(jobs(*NAMES))
     Troubled.sizes.clear()
     again = worker(jobs("e.jpg", "f.jpg", "g.jpg"))
@@ -268,7 +269,7 @@ def test_each_clip_enters_at_its_own_stage():
     for result in answer.outcomes[0].results[:2]:
         it = it.after(from_blob(result.blob))
     asking.asked()
-    mixed = Worker(stages())([Job(it, 2), *jobs("b.jpg")])
+    mixed = Crew(stages())([Job(it, 2), *jobs("b.jpg")])
     assert [[result.stage for result in outcome.results] for outcome in mixed.outcomes] == [
         ["segment", "dedupe"],
         ["detect", "select", "segment", "dedupe"],
@@ -284,13 +285,13 @@ def test_each_clip_enters_at_its_own_stage():
 def test_a_model_is_opened_once_and_only_when_asked(monkeypatch):
     opened = []
     monkeypatch.setattr(Detect, "open", lambda self: opened.append("detect") or self.options.open(self.device))
-    worker = Worker(stages())
+    worker = Crew(stages())
     assert opened == []
     first = worker(jobs("a.jpg"))
     worker(jobs("b.jpg"))
     assert opened == ["detect"]
-    memory = {(one.scope, one.part): one.blob for one in first.outcomes[0].remembered}
-    again = Worker(stages())([Job(clip(name="a.jpg"), 0, memory)])
+    memory = {(one.clip, one.scope, one.part): one.blob for one in first.outcomes[0].remembered}
+    again = Crew(stages())([Job(clip(name="a.jpg"), 0, memory)])
     assert opened == ["detect"]
     assert again.outcomes[0].results == first.outcomes[0].results
 
@@ -302,7 +303,7 @@ MASKS, BLIND_MASKS = asking.Segmenter(), asking.BlindSegmenter()
 
 
 def known(*prompts, scope):
-    return {(scope, prompt): b"" for prompt in prompts}
+    return {(clip(name="a.jpg").id, scope, prompt): b"" for prompt in prompts}
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_pictures_are_decoded_ahead_where_a_model_will_look(
     it = clip(name="a.jpg")
     if first:
         it = it.after(Detect(BLIND, Ontology([DOG, CAT]), CPU).changes(_batch(it)))
-    pictures = Worker(own).read([Job(it, first, memory)])
+    pictures = Crew(own).read([Job(it, first, memory)])
     assert [picture.clip.name for picture in pictures] == ["a.jpg"]
     assert looked == (["a.jpg"] if decoded else [])
 
@@ -345,7 +346,7 @@ def test_a_picture_that_cannot_be_read_ahead_is_told_by_the_stage_that_looks():
         def detect(self, pictures, prompts):
             return [picture.rgb for picture in pictures]
 
-    worker = Worker(stages(Looks()))
+    worker = Crew(stages(Looks()))
     batch = jobs("gone.jpg")
     answer = worker(batch, worker.read(batch))
     assert (answer.outcomes[0].stage, answer.outcomes[0].reason) == ("open", "changed")
@@ -378,6 +379,6 @@ def test_a_damaged_picture_in_which_nothing_is_found_is_refused(tmp_path):
     whole.write_bytes(pixels.to_png(np.full((12, 16, 3), 7, np.uint8)))
     cut.write_bytes(whole.read_bytes()[:-30])
     clips = [replace(clip(), id=clip_id(file.read_bytes()), name=file.name, path=str(file)) for file in (whole, cut)]
-    answer = Worker(stages(NothingFound(), asking.Segmenter()))([Job(one, 0) for one in clips])
+    answer = Crew(stages(NothingFound(), asking.Segmenter()))([Job(one, 0) for one in clips])
     assert [(type(outcome), outcome.name) for outcome in answer.outcomes] == [(Done, "whole.png"), (Failed, "cut.png")]
     assert answer.outcomes[1].reason == "cut_or_damaged"

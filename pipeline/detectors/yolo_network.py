@@ -56,7 +56,7 @@ def _from_pickle(file: Path, device: Device) -> Network:
     where = torch_device(device)
     import torch
 
-    tasks = _tasks()
+    tasks = imported("ultralytics.nn.tasks")
     with _one_line(file, "ultralytics cannot open it"):
         model = tasks.load_checkpoint(str(file.resolve()))[0].to(where)
     kind = type(model).__name__
@@ -126,15 +126,15 @@ def network_of(file: Path, session: Any) -> Network:
     return Network(names, forward, end_to_end, (h, w) if isinstance(h, int) and isinstance(w, int) else None)
 
 
-def _tasks() -> Any:
-    """Import ultralytics' networks, and put back what the import changes for everybody; its settings do not stay."""
+def imported(module: str) -> Any:
+    """Import a part of ultralytics, and put back what the import changes for everybody; its settings do not stay."""
     import cv2
 
     before, threads = dict(os.environ), cv2.getNumThreads()
     with TemporaryDirectory() as place, np.printoptions():
         os.environ.update(QUIET, YOLO_CONFIG_DIR=place)
         try:
-            return import_module("ultralytics.nn.tasks")
+            return import_module(module)
         finally:
             for name in set(os.environ) - set(before):
                 del os.environ[name]

@@ -29,6 +29,8 @@ SAME = 0.5
 """The overlap from which a row is the object's, for all but HOTA (MOTChallenge's)."""
 ALPHAS = np.arange(1, 20) / 20
 """The overlaps that HOTA is a mean over: .05, .10 ... .95."""
+HALF = 9
+"""Where .5 stands in `ALPHAS`."""
 SMALLEST = float(np.finfo(np.float64).eps)
 """An overlap may fall short of its threshold by so much."""
 STAYS = 1000.0
@@ -75,14 +77,18 @@ class Counts:
         return Counts(**sums)
 
     def figures(self) -> Figures:
-        """IDF1, HOTA, its two parts, and the counts; None where there is nothing to find and nothing was found."""
+        """IDF1, recall at half an overlap, HOTA, its two parts, and the counts.
+
+        None where there is nothing to find and nothing was found.
+        """
         counts = {one.name: getattr(self, one.name) for one in fields(self)[:-2]}
         if not self.rows + self.found:
-            return {"idf1": None, "hota": None, "deta": None, "assa": None, **counts}
+            return {"idf1": None, "recall": None, "hota": None, "deta": None, "assa": None, **counts}
         deta = self.hits / (self.rows + self.found - self.hits)
         assa = self.together / np.maximum(1, self.hits)
         return {
             "idf1": 2 * self.kept / (self.rows + self.found),
+            "recall": float(self.hits[HALF] / self.rows) if self.rows else None,
             "hota": float(np.sqrt(deta * assa).mean()),
             "deta": float(deta.mean()),
             "assa": float(assa.mean()),
@@ -91,9 +97,10 @@ class Counts:
 
 
 def identity(meant: Clip, found: Clip, of_class: bool = True) -> Counts:
-    """Judge identities in the frames of the truth; `of_class`, a track of another class is no match for an object.
+    """Judge identities in the truth's frames; `of_class`, a track of another class is no match for an object.
 
-    What was found in other frames does not count. Raises `BadRecord` as `tracks_of` and `frames_of` do.
+    What was found in other frames does not count, nor truth in frames that the run has not looked at.
+    Raises `BadRecord` as `tracks_of` and `frames_of` do.
     """
     true, got = list(tracks_of(meant).values()), list(tracks_of(found).values())
     return counted(_frames(frames_of(meant, found), true, got, of_class))

@@ -18,7 +18,7 @@ from pipeline.evaluate.tracks import Track, frames_of, tracks_of
 from pipeline.records import Clip
 
 Rules = Literal["davis2017", "sav", "all"]
-"""Which frames of the truth are judged.
+"""Which frames are judged, of the truth's that the run has looked at: it may take every fourth of a film.
 
 davis2017   all but the film's first and last, as DAVIS 2017 does where the first mask is given
 sav         for each object the frames in which the truth has a row of it, but the first and the last of them, as
@@ -67,9 +67,9 @@ def j_and_f(
 ) -> tuple[ObjectScores, ...]:
     """J and F of every object of the truth.
 
-    Frames are those of the truth, found again by index; where the run has none, nothing was found. An object that no
-    track answers for is compared with nothing: J and F are then 1 where it is out of sight, and 0 elsewhere. Raises
-    `BadRecord` as `tracks_of` and `frames_of` do.
+    Frames are those of the truth that the run has too, by index. An object that no track answers for is compared with
+    nothing: J and F are then 1 where it is out of sight, and 0 elsewhere. Raises `BadRecord` as `tracks_of` and
+    `frames_of` do.
     """
     sizes = frames_of(meant, found)
     true, got = tracks_of(meant), tracks_of(found)

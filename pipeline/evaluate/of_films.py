@@ -44,12 +44,13 @@ class Scores:
     j, f                      mean over objects of their mean over the frames that `rules` say
     j_recall, f_recall        the share of frames above .5, mean over objects
     j_decay, f_decay          first quarter of a film less its last, mean over objects
-    idf1, hota, deta, assa    and the counts of `identity.Counts`, in all frames of the truth
+    idf1, hota, deta, assa    and the counts of `identity.Counts`, in all frames that truth and run have
     objects_judged            objects with frames to judge J and F in
 
     `over_all` and `per_film` have all of these; `per_class` has those of identity where `pairing` is by class.
-    `frames_absent` are those of the truth that the run has not: nothing was found in them. `absent` are films of the
-    truth that are not in the run: not judged.
+    `frames` are the truth's; of them `frames_absent` are those that the run has not looked at, as it takes not every
+    frame or cannot decode it: not judged. `absent` are films of the truth that are not in the run: not judged. `notes`
+    are words on what else was not.
     """
 
     rules: Rules
@@ -61,6 +62,7 @@ class Scores:
     frames: int
     frames_absent: int
     absent: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_films(

@@ -7,8 +7,8 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.evaluate.average_precision import BoxesFrom, Kind, average_precision
 from pipeline.formats import coco
-from pipeline.plan import replayed
-from pipeline.records import Clip, Instances
+from pipeline.labelled import labelled, replayed
+from pipeline.records import Instances
 from pipeline.store import Store
 
 KINDS: dict[str, tuple[Kind, BoxesFrom]] = {
@@ -29,12 +29,12 @@ def evaluate_run(config: Config, store: Store, truth: Path, max_detections: int 
     detected: dict[str, Instances] = {}
     final: dict[str, Instances] = {}
     lost = 0
-    for text, keys in store.pictures().values():
-        clip = Clip.from_text(text)
-        clip = replayed(clip, keys[:1], store)
+    for one in labelled(store):
+        ((clip, chain),) = one.parts
+        clip = replayed(clip, chain.keys[:1], store)
         detected[clip.name] = clip.found[0]
-        final[clip.name] = replayed(clip, keys[1:], store).found[0]
-        lost += sum(drop.reason == "empty_mask" for key in keys for drop in store.drops(key))
+        final[clip.name] = replayed(clip, chain.keys[1:], store).found[0]
+        lost += sum(drop.reason == "empty_mask" for key in chain.keys for drop in store.drops(key))
     classes = config.ontology.names
     scores = {
         kind: average_precision(

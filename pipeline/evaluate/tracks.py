@@ -56,7 +56,7 @@ def _rows(found: Instances, where: str) -> Iterator[tuple[int, str, bytes | None
 
 
 def frames_of(meant: Clip, found: Clip) -> dict[int, tuple[int, int]]:
-    """The frames to judge, which are the truth's: index in the film -> size (h, w).
+    """The frames to judge, which are the truth's that the run has looked at: index in the film -> size (h, w).
 
     Raises `BadRecord` where truth and run disagree about the size of one.
     """
@@ -64,4 +64,4 @@ def frames_of(meant: Clip, found: Clip) -> dict[int, tuple[int, int]]:
     for frame in meant.frames:
         if sizes.get(frame.index, frame.size_hw) != frame.size_hw:
             raise BadRecord(f"{meant.name}, frame {frame.index}: the truth is of another size than the film")
-    return {frame.index: frame.size_hw for frame in meant.frames}
+    return {frame.index: frame.size_hw for frame in meant.frames if frame.index in sizes}

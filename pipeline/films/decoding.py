@@ -30,7 +30,7 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._files = pictures_of(Path(path)) if Path(path).is_dir() else None
+        self._files = numbered(Path(path)) if Path(path).is_dir() else None
         self._pictures: Generator[Any, None, None] | None = None
         self._at = -1
 
@@ -49,7 +49,7 @@ class Reader:
     def frame(self, number: int) -> media.Rgb:
         """One frame: (H, W, 3) uint8 RGB, upright. Raises `BadMedia`, 'changed' where the film has no such frame."""
         if self._files is not None:
-            if number < len(self._files):
+            if number in self._files:
                 return media.decode(media.read_bytes(str(self._files[number])))
         else:
             if number <= self._at:
@@ -79,6 +79,22 @@ def decode(path: str, first: int = 0) -> Iterator[media.Rgb]:
 def pictures_of(folder: Path) -> list[Path]:
     """The files of a folder that is a film, a frame each, in the order of their names."""
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """The files of a folder that is a film by the numbers of their frames, in order.
+
+    The number is the name without its suffix, if that is one: `00004.jpg` is frame 4, whatever else is there, so that
+    frames keep their numbers in datasets that have every fourth. Files with other names come behind, one by one. Where
+    two have one number, or one beyond any film, as a time has, all are counted from 0 in the order of their names.
+    """
+    files = pictures_of(folder)
+    by_number = {int(path.stem): path for path in files if path.stem.isascii() and path.stem.isdigit()}
+    others = [path for path in files if not (path.stem.isascii() and path.stem.isdigit())]
+    last = max(by_number, default=-1)
+    if len(by_number) + len(others) < len(files) or last >= MAX_FRAMES:
+        return dict(enumerate(files))
+    return dict(sorted(by_number.items())) | dict(enumerate(others, last + 1))
 
 
 def _pictures(path: str) -> Generator[Any, None, None]:

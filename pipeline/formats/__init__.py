@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -106,8 +107,10 @@ class Format:
 
     version   raised when what is written changes
     masks     what becomes of masks
-    films     clips of several frames can be written, too
+    films     films can be written, too
+    frames    frames of films are written as pictures, of this kind unless told otherwise: 'png' or 'jpg'
     stems     no two pictures may differ in their suffix alone
+    late      a picture's file is read after the last clip has come
     unpack    reads, where pictures lie in files of the format's own: they are put into the folder given, one by one
     fit       a clip as it can be in such a dataset: its picture written anew, or None where its users pass it over
     """
@@ -117,9 +120,15 @@ class Format:
     read: Read
     masks: Masks = Masks.EXACT
     films: bool = False
+    frames: str = ""
     stems: bool = False
+    late: bool = False
     unpack: Callable[[Path, Path], Reading] | None = None
     fit: Callable[[Clip], Clip | None] = as_it_is
+
+    def write_frames(self, kind: str | None) -> Write:
+        """`write`, with frames of films as pictures of this kind, if it writes such."""
+        return partial(self.write, frames=kind) if self.frames and kind else self.write  # type: ignore[call-arg]
 
     def read_with_pictures(self, place: Path, folder: Path) -> Reading:
         """Read, and have all pictures in files: those of the dataset, or new ones in the empty `folder`."""

@@ -18,7 +18,17 @@ from pipeline.formats.json_items import (
     waiting_for,
 )
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, picture_path, score_of
+from pipeline.formats.reading import (
+    Row,
+    box_of,
+    dataset_file,
+    extra_of,
+    id_of,
+    identities_of,
+    instances_of,
+    picture_path,
+    score_of,
+)
 from pipeline.records import Clip, Frame
 
 NEEDED = ("images", "annotations", "categories")
@@ -57,7 +67,8 @@ def read(place: Path, results: str | None = None) -> Reading:
         for number, name, size_hw in pictures:
             row = partial(_row, size_hw=size_hw, names=names)
             annotations = map(waiting.item, places.pop(number))
-            found = instances_of(list(told("annotation", annotations, row)), size_hw)
+            rows = list(told("annotation", annotations, row))
+            found = instances_of(rows, size_hw, **identities_of(rows))
             at = picture_path(home, name, subset)
             yield Clip(id_of("coco", name), name, at, (Frame(0, 0.0, size_hw),), None, (found,))
 
@@ -78,6 +89,8 @@ def _row(item: dict[str, Any], size_hw: tuple[int, int], names: dict[int, str]) 
     code = foreign.mask(item.get("segmentation"), size_hw)
     box_xyxy = box_of(item.get("bbox"), code, size_hw)
     extra = extra_of(item.get("attributes"), "coco", annotation=item["id"])
+    if type(item.get("track_id")) is int:
+        extra.setdefault("track_id", item["track_id"])
     if item.get("iscrowd") == 1:
         extra["iscrowd"] = 1
     return Row(name, box_xyxy, code, score_of(item.get("score")), extra.pop("source"), extra)

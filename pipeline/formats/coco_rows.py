@@ -1,7 +1,8 @@
 """The annotations of a picture as COCO's JSON, all of them at once: a dataset has millions.
 
 Written by hand where a row says what most say, and by `json` where it says more: `json.dumps` of every row takes seven
-times as long. Keys are sorted; the two ways write the same.
+times as long. Keys are sorted; the two ways write the same. An identity is said twice: as `track_id` of the annotation,
+where TAO and trackers that read COCO have it, and among the attributes, where CVAT and datumaro do.
 """
 
 import json
@@ -50,14 +51,15 @@ def rows(
     else:
         segmentations, areas = _polygons(codes, sizes, filled)
     boxes, detector_boxes, scores = _numbers([found for _, found in pictures], boxes_xywh)
-    attributes = chain.from_iterable(_attributes(pictures, detector_boxes))
+    tracks = _tracks([found for _, found in pictures])
+    attributes = chain.from_iterable(_attributes(pictures, detector_boxes, tracks))
     crowds = chain.from_iterable(_crowds(found) for _, found in pictures)
-    columns = (count(first), owners, areas, attributes, boxes, classes, crowds, scores, segmentations)
+    columns = (count(first), owners, areas, attributes, boxes, classes, crowds, scores, segmentations, tracks)
     return "".join(
         [
             f',\n{{"id": {own}, "image_id": {owner}, "area": {area}, "attributes": {said}, "bbox": [{box}],'
-            f' "category_id": {number}, "iscrowd": {crowd},{score} "segmentation": {segmentation}}}'
-            for own, owner, area, said, box, number, crowd, score, segmentation in zip(*columns, strict=False)
+            f' "category_id": {number}, "iscrowd": {crowd},{score} "segmentation": {segmentation}{track}}}'
+            for own, owner, area, said, box, number, crowd, score, segmentation, track in zip(*columns, strict=False)
         ]
     )
 
@@ -119,21 +121,30 @@ def _numbers(found: Sequence[Instances], boxes_xywh: NDArray[np.int64]) -> tuple
     return boxes.split("], ["), detector_boxes[1:].split("], ["), told
 
 
+def _tracks(found: Sequence[Instances]) -> list[str]:
+    """What is said last of each row: who it is, where that is known."""
+    said: list[str] = []
+    for one in found:
+        known = one.track_ids
+        said += [""] * len(one) if known is None else [f', "track_id": {number}' for number in known.tolist()]
+    return said
+
+
 def _crowds(found: Instances) -> Sequence[int]:
     if found.extra is None:
         return [0] * len(found)
     return [int(extra.get("iscrowd") == 1) for extra in found.extra]
 
 
-def _attributes(pictures: Found, detector_boxes: Iterable[str]) -> Iterator[Iterable[str]]:
+def _attributes(pictures: Found, detector_boxes: Iterable[str], tracks: Iterable[str]) -> Iterator[Iterable[str]]:
     """Where rows come from; what a foreign dataset said comes first and gives way to what we know."""
-    boxes = iter(detector_boxes)
+    boxes = zip(detector_boxes, tracks, strict=True)
     for _, found in pictures:
         some = islice(boxes, len(found))
         columns = [column or repeat(None) for column in (found.prompts, found.score_kind, found.source)]
         if found.extra is None and found.quality is None:
             said = zip(some, map(_short, *columns), strict=False)
-            yield [f'{{"detector_box": [{box}]{more}}}' for box, more in said]
+            yield [f'{{"detector_box": [{box}]{more}{track}}}' for (box, track), more in said]
         else:
             qualities = repeat(None) if found.quality is None else found.quality
             yield map(_long, found.extra or repeat({}), qualities, some, *columns)
@@ -145,10 +156,12 @@ def _short(prompt: str | None, score_kind: str | None, source: str | None) -> st
     return "".join(f', "{key}": {json.dumps(text)}' for key, text in said.items() if text is not None)
 
 
-def _long(extra: Mapping[str, Any], quality: Any, box: str, *texts: str | None) -> str:
+def _long(extra: Mapping[str, Any], quality: Any, box_and_track: tuple[str, str], *texts: str | None) -> str:
     attributes = {key: value for key, value in extra.items() if key != "iscrowd"}
     known = zip(("prompt", "score_kind", "source"), texts, strict=True)
-    attributes |= {key: text for key, text in known if text is not None} | {"detector_box": json.loads(f"[{box}]")}
+    box, track = box_and_track
+    attributes |= {key: text for key, text in known if text is not None}
+    attributes |= json.loads(f'{{"detector_box": [{box}]{track}}}')
     if quality is not None:
         values = zip(QUALITY, quality, strict=True)
         attributes["quality"] = {key: round(float(value), 4) for key, value in values if not np.isnan(value)}

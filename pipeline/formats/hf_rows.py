@@ -19,7 +19,7 @@ from pipeline import media
 from pipeline.errors import BadMedia, BadRecord
 from pipeline.formats import Problem, foreign
 from pipeline.formats.coco_rows import parsed
-from pipeline.formats.reading import Row, box_of, extra_of, id_of, instances_of, score_of
+from pipeline.formats.reading import Row, box_of, extra_of, id_of, identities_of, instances_of, score_of
 from pipeline.formats.writing import in_order_of_names, still
 from pipeline.records import Clip, Frame
 
@@ -94,7 +94,8 @@ class Rows:
         """A row as a clip; an object that cannot be trusted is told and left out. Raises `BadRecord`."""
         if name in self.seen:
             raise BadRecord(f"another picture has the file name {name!r}", "merge the two")
-        found = instances_of(list(self._objects(row.get("objects"), where, size_hw)), size_hw)
+        rows = list(self._objects(row.get("objects"), where, size_hw))
+        found = instances_of(rows, size_hw, **identities_of(rows))
         self.seen.add(name)
         return Clip(id_of(self.format_, name), name, path, (Frame(0, 0.0, size_hw),), None, (found,))
 

@@ -98,4 +98,4 @@ class _Shards:
         self.rows, self.waiting = [], 0
 
 
-PARQUET = Format(1, write, read, unpack=read)
+PARQUET = Format(1, write, read, late=True, unpack=read)

@@ -43,6 +43,18 @@ def instances_of(rows: Sequence[Row], size_hw: tuple[int, int], **columns: Any) 
     )
 
 
+def identities_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """The column of identities, where every row has said under `track_id` who it is, and no two are the same."""
+    said = [row.extra.get("track_id") for row in rows]
+    if (
+        not rows
+        or not all(type(number) is int and 1 <= number < 2**63 for number in said)
+        or len(set(said)) < len(rows)
+    ):
+        return {}
+    return {"track_ids": np.array([row.extra.pop("track_id") for row in rows], np.int64)}
+
+
 def box_of(bbox: Any, code: bytes | None, size_hw: tuple[int, int]) -> Boxes:
     """The box [x, y, width, height] of an annotation: -> (4,). Raises `BadRecord`.
 

@@ -1,23 +1,25 @@
 """SA-V: a JSON file a film, with every object's mask in every annotated frame, exact to the pixel.
 
 `<id>_auto.json`, or `<id>_manual.json`, which is all that SAM 2's training reads, in the layout of the release files
-byte by byte; beside it the film, `<id>.mp4`, or of a still picture its frame, `<id>/00000.jpg`. What SA-V has
-no field for is in `masklet.jsonl` (`sav_sidecar`). The annotated frames are the frames of the clip. Boxes, points, and
-what another dataset said of a row are not written.
+byte by byte; beside it the film, `<id>.mp4`, out of which SAM 2's own tool takes the frames. Of a still picture there
+is its frame, `<id>/00000.jpg`; of a film that is a folder all frames, where and as SAM 2's training reads them. What
+SA-V has no field for is in `masklet.jsonl` (`sav_sidecar`). The annotated frames are the frames of the clip. Boxes,
+points, and what another dataset said of a row are not written.
 """
 
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import masks
+from pipeline import films, masks, media
 from pipeline.formats import Format, without_crowds
-from pipeline.formats.sav_clips import Masklet, is_film, suffix, write_clips
+from pipeline.formats.sav_clips import Masklet, PutPixels, suffix, write_clips
 from pipeline.formats.sav_fields import FPS, derived
 from pipeline.formats.sav_reading import AUTO, MANUAL, read
 from pipeline.formats.sav_rows import SAID
@@ -29,36 +31,67 @@ __all__ = ["SAV", "SAV_MANUAL", "write", "write_annotations", "write_manual"]
 Fields = dict[str, Any]
 
 
-def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> dict[str, int]:
+def write(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, frames: str = "jpg"
+) -> dict[str, int]:
     """Write films, pictures and `_auto.json` files into the empty folder `place`, one clip in memory.
 
-    A row of no class ('') is an object, too. Raises `BadRecord` for an object in sight without a mask or of a class
-    that is not exported, `BadMedia` for a file that changed since it was looked at.
+    Frames of films that are folders become 'jpg', which SAM 2's training wants, or 'png'. A row of no class ('') is an
+    object, too. Raises `BadRecord` for an object in sight without a mask or of a class that is not exported,
+    `BadMedia` for a file that changed since it was looked at.
     """
-    return _write(clips, ontology, place, AUTO, "link" if hard_link else "copy")
+    put_pixels = partial(_put_pixels, hard_link=hard_link, kind=frames)
+    return _write(clips, ontology, place, AUTO, put_pixels)
 
 
-def write_manual(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> dict[str, int]:
+def write_manual(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, frames: str = "jpg"
+) -> dict[str, int]:
     """Write `_manual.json` files, else as `write` does."""
-    return _write(clips, ontology, place, MANUAL, "link" if hard_link else "copy")
+    put_pixels = partial(_put_pixels, hard_link=hard_link, kind=frames)
+    return _write(clips, ontology, place, MANUAL, put_pixels)
 
 
 def write_annotations(clips: Iterable[Clip], ontology: Ontology, place: Path, kind: str = AUTO) -> dict[str, int]:
     """Write the annotations alone, for films that are elsewhere."""
-    return _write(clips, ontology, place, kind, "leave")
+    return _write(clips, ontology, place, kind, None)
 
 
-def _write(clips: Iterable[Clip], ontology: Ontology, place: Path, kind: str, pixels: str) -> dict[str, int]:
+def _by_rows(clip: Clip) -> Clip:
+    """The clip with its frames numbered as training counts, where they are written: row i is frame i, or i * n."""
+    numbers = films.numbers_of(clip)
+    step = numbers[-1] // max(len(numbers) - 1, 1)
+    if not _in_pictures(clip) or numbers == [at * step for at in range(len(numbers))]:
+        return clip
+    return replace(clip, frames=tuple(replace(frame, index=at) for at, frame in enumerate(clip.frames)))
+
+
+def _in_pictures(clip: Clip) -> bool:
+    return clip.is_film and Path(clip.path).is_dir()
+
+
+def _put_pixels(clip: Clip, to: Path, hard_link: bool, kind: str) -> None:
+    if _in_pictures(clip):
+        films.put_pictures(clip, to, kind, hard_link, films.numbers_of(_by_rows(clip)))
+    else:
+        media.export(clip, to, hard_link)
+
+
+def _write(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, kind: str, put_pixels: PutPixels | None
+) -> dict[str, int]:
     def put(video_id: str, clip: Clip, found: list[Masklet]) -> None:
         path = place / f"{video_id}{kind}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(_document(video_id, clip, found, kind)), encoding="ascii")
 
-    return write_clips(clips, ontology, place, put, _file_of, pixels)
+    return write_clips(clips, ontology, place, put, _file_of, put_pixels, _by_rows)
 
 
 def _file_of(video_id: str, name: str, clip: Clip) -> str:
-    return f"{video_id}{suffix(name)}" if is_film(clip) else f"{video_id}/00000{suffix(name)}"
+    if _in_pictures(clip):
+        return video_id
+    return f"{video_id}{suffix(name)}" if clip.is_film else f"{video_id}/00000{suffix(name)}"
 
 
 def _document(video_id: str, clip: Clip, found: list[Masklet], kind: str) -> Fields:
@@ -139,5 +172,5 @@ def _stability_of(found: Instances, row: int) -> float | None:
     return said if isinstance(said, float) and round(said, 4) == kept else kept
 
 
-SAV = Format(1, write, read, films=True, fit=without_crowds)
-SAV_MANUAL = Format(1, write_manual, partial(read, kinds=(MANUAL, AUTO)), films=True, fit=without_crowds)
+SAV = Format(1, write, read, films=True, frames="jpg", fit=without_crowds)
+SAV_MANUAL = Format(1, write_manual, partial(read, kinds=(MANUAL, AUTO)), films=True, frames="jpg", fit=without_crowds)

@@ -1,6 +1,6 @@
-"""A clip as SA-V knows it: an id, a file with its pixels, and masklets, an object in every frame. Knows no format.
+"""A clip as SA-V knows it: an id, a file or a folder with its pixels, and masklets, an object in every frame.
 
-A still picture is a film of one frame.
+A still picture is a film of one frame. Knows no format.
 """
 
 import re
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import masks, media
+from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import sav_sidecar
-from pipeline.formats.naming import named, stem
+from pipeline.formats.naming import frames_folder, named, stem
 from pipeline.formats.writing import mask_of, named_in_errors, named_in_media_errors, number_of, numbers_of
 from pipeline.ontology import Ontology
 from pipeline.records import Clip, Instances, clip_id, empty, uids
@@ -39,6 +39,8 @@ class Masklet(NamedTuple):
 
 Put = Callable[[str, Clip, list[Masklet]], None]
 """Writes the masklets of the clip with an id."""
+PutPixels = Callable[[Clip, Path], object]
+"""Writes the film or the picture of a clip to a file, or the film's frames to a folder."""
 
 
 def write_clips(
@@ -47,11 +49,13 @@ def write_clips(
     place: Path,
     put: Put,
     file_of: Callable[[str, str, Clip], str],
-    pixels: str,
+    put_pixels: PutPixels | None,
+    told: Callable[[Clip], Clip] = lambda clip: clip,
 ) -> dict[str, int]:
-    """Write each clip by `put`, the sidecar, and the pixels under the name that `file_of` gives for id and name.
+    """Write each clip by `put`, the sidecar, and the pixels to where `file_of` says for id and name.
 
-    `pixels` says how: 'copy', 'link' where possible, or 'leave' where they are. Answers as `Write` does.
+    Without `put_pixels` those stay where they are. `told` gives a clip its frames' numbers in the dataset. Answers as
+    `Write` does.
     """
     numbers, unseen = numbers_of(ontology), 0
     with (place / sav_sidecar.FILE).open("w", encoding="ascii", newline="\n") as side:
@@ -61,25 +65,27 @@ def write_clips(
             seen = [one for one in found if any(row is not None for row in one.rows)]
             unseen += len(found) - len(seen)
             file = file_of(video_id, name, clip)
-            if pixels != "leave":
+            if put_pixels:
                 with named_in_media_errors(clip):
-                    media.export(clip, place / file, pixels == "link")
-            put(video_id, clip, seen)
-            side.write(_line(video_id, name, file, clip, seen))
+                    put_pixels(clip, place / file)
+            put(video_id, told(clip), seen)
+            side.write(_line(video_id, name, file, told(clip), seen))
     return {UNSEEN: unseen} if unseen else {}
 
 
 def with_ids(clips: Iterable[Clip]) -> Iterator[tuple[str, str, Clip]]:
     """Each clip with its id and its name in the dataset, in the order given: (id, name, clip).
 
-    The id is the name without its suffix. Of two that would have one id, the later moves into the folder `2`, or the
-    next one; so does a clip whose id is where the picture of another is.
+    The id is the name without its suffix, which a folder has not. Of two that would have one id, the later moves into
+    the folder `2`, or the next one; so does a clip whose id is where the picture or a frame of another is.
     """
     taken: set[str] = set()
     for name, clip in named(clips):
-        first = video_id(name)
+        first = video_id(frames_folder(name, clip) if clip.is_film else stem(name))
+        in_a_file = clip.is_film and not Path(clip.path).is_dir()
         for choice in (f"{number}/{first}" if number > 1 else first for number in count(1)):
-            places = {choice} if is_film(clip) else {choice, f"{choice}/00000"}
+            pictures = () if in_a_file else (f"{choice}/{frame.index:05d}" for frame in clip.frames)
+            places = {choice, *pictures}
             if taken.isdisjoint(places):
                 break
         taken |= places
@@ -87,12 +93,12 @@ def with_ids(clips: Iterable[Clip]) -> Iterator[tuple[str, str, Clip]]:
 
 
 def video_id(name: str) -> str:
-    """The name without its suffix, without dots and line ends, short enough to put `_manual.json` behind it.
+    """The name without dots and line ends, short enough to put `_manual.json` behind it.
 
-    >>> video_id("day 1/a.b.jpg")
+    >>> video_id("day 1/a.b")
     'day 1/a_b'
     """
-    path = PurePosixPath(stem(name))
+    path = PurePosixPath(name)
     last = path.name.encode()[:MAX_LAST_BYTES].decode(errors="ignore")
     whole = UNSAFE.sub("_", str(path.with_name(last)))
     return whole if len(whole.encode()) <= MAX_ID_BYTES else UNSAFE.sub("_", last)
@@ -108,11 +114,6 @@ def suffix(name: str) -> str:
     if not SUFFIX.fullmatch(found) or found in (".json", ".jsonl"):
         return NO_SUFFIX
     return ".jpg" if found == ".jpeg" else found
-
-
-def is_film(clip: Clip) -> bool:
-    """Whether a clip has more frames than a picture has."""
-    return len(clip.frames) > 1
 
 
 def masklets(clip: Clip, numbers: Mapping[str, int]) -> list[Masklet]:
@@ -144,7 +145,7 @@ def _rows(clip: Clip, found: Instances, numbers: Mapping[str, int]) -> dict[int,
     """Identity -> row of one frame, None for a row that is not in sight."""
     if found.track_ids is not None:
         tracks = found.track_ids.tolist()
-    elif is_film(clip) and len(found):
+    elif clip.is_film and len(found):
         raise BadRecord(f"{clip.name}: a film whose objects have no track_ids")
     else:
         tracks = list(range(1, len(found) + 1))

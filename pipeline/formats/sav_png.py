@@ -1,43 +1,47 @@
 """SA-V as its validation and test sets are: a picture for each object in each annotated frame, exact to the pixel.
 
 `Annotations_6fps/<id>/<object>/<frame>.png` has 1 on the object and 0 elsewhere, in colours; one without a pixel is out
-of sight. `JPEGImages_24fps/<id>/<frame>` are still pictures, `films/` has films, `train.txt` has the ids, and
-`masklet.jsonl` what SA-V has no place for (`sav_sidecar`). Objects are numbered from 0, in the order of identities.
+of sight. `JPEGImages_24fps/<id>/<frame>.jpg` are still pictures and frames of films: JPEG, unless told otherwise, for
+SAM 2's training looks for no other files. `train.txt` has the ids, and `masklet.jsonl` what SA-V has no place for
+(`sav_sidecar`). Objects are numbered from 0, in the order of identities.
 """
 
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from reprlib import repr as short
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import masks, media, pixels
+from pipeline import films, masks, media, pixels
 from pipeline.errors import BadDataset, BadMedia, BadRecord, first_line, out_of_memory
 from pipeline.formats import Format, Problem, Reading, without_crowds
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import id_of
-from pipeline.formats.sav_clips import Masklet, is_film, suffix, write_clips
+from pipeline.formats.sav_clips import Masklet, suffix, write_clips
 from pipeline.formats.sav_fields import FPS
 from pipeline.formats.sav_rows import Cell, Film, found_of
 from pipeline.formats.sav_sidecar import Known, KnownClip, Sidecar, Told
 from pipeline.ontology import Ontology
-from pipeline.records import Clip, Frame
+from pipeline.records import FILM, Clip, Frame
 
-MASKS, PICTURES, FILMS, LIST = "Annotations_6fps", "JPEGImages_24fps", "films", "train.txt"
+MASKS, PICTURES, LIST = "Annotations_6fps", "JPEGImages_24fps", "train.txt"
 LEVEL = 1  # of zlib: masks are a hundredth of their pixels either way
 MODES = ("1", "L", "P")  # of Pillow: one number a pixel, of 8 bits at most
 MAX_DIGITS = 9  # in the name of an object or a frame
 
 
-def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> dict[str, int]:
-    """Write films, pictures and masks into the empty folder `place`, one clip in memory.
+def write(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, frames: str = "jpg"
+) -> dict[str, int]:
+    """Write pictures, frames and masks into the empty folder `place`, one clip in memory.
 
-    A row of no class ('') is an object, too. Raises `BadRecord` for an object in sight without a mask or of a class
-    that is not exported, `BadMedia` for a file that changed since it was looked at.
+    Frames of films become 'jpg' or 'png', except those that are a JPEG already. A row of no class ('') is an
+    object, too. Raises `BadRecord` for an object in sight without a mask or of a class that is not exported,
+    `BadMedia` for a file that changed since it was looked at.
     """
     (place / MASKS).mkdir()
     with (place / LIST).open("w", encoding="utf-8", newline="\n") as listed:
@@ -47,11 +51,19 @@ def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: boo
             for number, one in enumerate(found):
                 _put_object(place / MASKS / video_id / f"{number:03d}", clip.frames, one)
 
-        return write_clips(clips, ontology, place, put, _file_of, "link" if hard_link else "copy")
+        put_pixels = partial(_put_pixels, hard_link=hard_link, kind=frames)
+        return write_clips(clips, ontology, place, put, _file_of, put_pixels)
 
 
 def _file_of(video_id: str, name: str, clip: Clip) -> str:
-    return f"{FILMS}/{video_id}{suffix(name)}" if is_film(clip) else f"{PICTURES}/{video_id}/00000{suffix(name)}"
+    return f"{PICTURES}/{video_id}" if clip.is_film else f"{PICTURES}/{video_id}/00000{suffix(name)}"
+
+
+def _put_pixels(clip: Clip, to: Path, hard_link: bool, kind: str) -> None:
+    if clip.is_film:
+        films.put_pictures(clip, to, kind, hard_link)
+    else:
+        media.export_picture(clip, to, hard_link)
 
 
 def _put_object(folder: Path, frames: Sequence[Frame], one: Masklet) -> None:
@@ -138,7 +150,8 @@ def _clip(place: Path, video_id: str, names: Sequence[str], known: KnownClip | N
     frames = tuple(Frame(index, index / FPS, size_hw) for index in indices)
     found = tuple(found_of(Film(size_hw, objects), at, cells[index]) for at, index in enumerate(indices))
     name, path = (known.name, place / known.file) if known else (checked(video_id), _pixels(place, video_id, indices))
-    return Clip(id_of("sav_png", name), name, str(path), known.frames if known and fits else frames, None, found)
+    rewrite = None if path.parent == place / PICTURES / video_id else FILM
+    return Clip(id_of("sav_png", name), name, str(path), known.frames if known and fits else frames, rewrite, found)
 
 
 def _files(folder: Path, names: Sequence[str], told: Told) -> dict[int, dict[int, Path]]:
@@ -181,7 +194,7 @@ def _cells(
 
 def _from_png(path: Path, size_hw: tuple[int, int] | None) -> tuple[bytes, tuple[int, int]]:
     """A mask's code and size; raises `BadRecord` where it has more than one value besides 0, or another size."""
-    values = _values(path)
+    values = values_of(path)
     h, w = values.shape
     if size_hw and (h, w) != size_hw:
         raise BadRecord(f"has {h} x {w} (h x w) pixels, other pictures {size_hw[0]} x {size_hw[1]}")
@@ -191,7 +204,7 @@ def _from_png(path: Path, size_hw: tuple[int, int] | None) -> tuple[bytes, tuple
     return masks.encode(mask), (h, w)
 
 
-def _values(path: Path) -> NDArray[np.uint8]:
+def values_of(path: Path) -> NDArray[np.uint8]:
     """A PNG's numbers, not its colours: -> (H, W)."""
     try:
         content = media.read_bytes(str(path))
@@ -214,4 +227,4 @@ def _pixels(place: Path, video_id: str, indices: Sequence[int]) -> Path:
     return folder / f"{indices[0]:05d}.jpg" if len(indices) == 1 else folder
 
 
-SAV_PNG = Format(1, write, read, films=True, fit=without_crowds)
+SAV_PNG = Format(2, write, read, films=True, frames="jpg", fit=without_crowds)

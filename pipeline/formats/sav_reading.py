@@ -17,7 +17,7 @@ from pipeline.formats.reading import id_of, is_file, score_of
 from pipeline.formats.sav_fields import ANNOTATED_EVERY, FPS, derived
 from pipeline.formats.sav_rows import Cell, Film, again, found_of
 from pipeline.formats.sav_sidecar import MAX_INDEX, Known, KnownClip, Sidecar, Told, parsed
-from pipeline.records import Clip, Frame
+from pipeline.records import FILM, Clip, Frame
 
 AUTO, MANUAL = "_auto.json", "_manual.json"
 MAX_BYTES = 1 << 27
@@ -107,13 +107,16 @@ def _clip(root: Path, video_id: str, data: dict[str, Any], known: KnownClip | No
     cells = [list(_cells(row, len(objects), size_hw, f"frame {at}", told)) for at, row in enumerate(rows)]
     if told.count == before:
         _check(data, cells, size_hw, told)
-    name, path = (known.name, root / known.file) if known else _pixels(root, video_id)
+    name, path = (known.name, root / known.file) if known else _pixels(root, video_id, len(rows))
     found = tuple(found_of(film, at, row) for at, row in enumerate(cells))
-    return Clip(id_of("sav", name), name, str(path), frames, None, found)
+    rewrite = None if path.parent == root / video_id else FILM
+    return Clip(id_of("sav", name), name, str(path), frames, rewrite, found)
 
 
-def _pixels(root: Path, video_id: str) -> tuple[str, Path]:
+def _pixels(root: Path, video_id: str, frames: int) -> tuple[str, Path]:
     """The name that a clip has without a sidecar, and where its pixels are, if they are."""
+    if frames > 1 and (root / video_id).is_dir() and not is_file(root / f"{video_id}{PIXELS[0]}"):
+        return checked(video_id), root / video_id
     ending = next((ending for ending in PIXELS if is_file(root / f"{video_id}{ending}")), PIXELS[0])
     return checked(f"{video_id}{PurePosixPath(f'x{ending}').suffix}"), root / f"{video_id}{ending}"
 

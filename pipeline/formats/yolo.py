@@ -67,7 +67,10 @@ def write_labels(
     unsaid = Counter[str]()
     folders: set[str] = set()
     for group in together(pictures, lambda clip: clip.frames[0].size_hw, AT_ONCE):
-        unsaid["scores"] += sum(len(found) for _, clip in group if (found := still(clip)).scores is not None)
+        for _, clip in group:
+            found = still(clip)
+            unsaid["scores"] += len(found) * (found.scores is not None)
+            unsaid["identities"] += len(found) * (found.track_ids is not None)
         for (name, clip), lines in zip(group, (rows or polygon_rows)(group, numbers, unsaid), strict=True):
             path = f"{place}{label_of(f'/{IMAGES}/{name}')}"
             folder = path.rpartition("/")[0]

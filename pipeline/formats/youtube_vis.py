@@ -1,8 +1,7 @@
 """YouTube-VIS: `images/` and `annotations.json`, a track an annotation, with a mask or null for every frame.
 
-A still picture is a video of one frame. A film's frames are named `<film without suffix>/<number>.jpg`, as readers of
-the format expect, and are not there yet: the film itself lies in `images/`, and nothing decodes it here. Who trains on
-frames has to write them first. What is made of anybody's file is in `youtube_vis_reading`.
+A still picture is a video of one frame. The frames of a film are pictures, `images/<film without suffix>/<number>.png`,
+or `.jpg` on request; the number is that in the film. What is made of anybody's file is in `youtube_vis_reading`.
 """
 
 import json
@@ -13,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import films, media
 from pipeline.errors import BadRecord
 from pipeline.formats import Format
 from pipeline.formats.coco import line_of, write_head, write_list
 from pipeline.formats.coco_rows import parsed
-from pipeline.formats.naming import stem
-from pipeline.formats.writing import in_order_of_names, numbers_of, with_pictures
+from pipeline.formats.naming import frames_folder, named
+from pipeline.formats.writing import in_order_of_names, named_in_media_errors, numbers_of
 from pipeline.formats.youtube_vis_reading import read
 from pipeline.ontology import Ontology
 from pipeline.records import Clip, Instances, empty
@@ -32,11 +32,15 @@ UNSEEN = "tracks that are in sight in no frame"
 Said = dict[str, Any]
 
 
-def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False) -> dict[str, int]:
-    """Write pictures, films and annotations into the empty folder `place`, each clip looked at once, one in memory.
+def write(
+    clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, frames: str = "png"
+) -> dict[str, int]:
+    """Write pictures, frames and annotations into the empty folder `place`, each clip looked at once, one in memory.
 
-    Videos are numbered from 1 by the order of their names, annotations by video, then track. Raises `BadRecord` for an
-    object without a mask, of a class that is not exported, or of a film without identities.
+    Frames of films become 'png' or 'jpg', except those that are a JPEG already. Videos are numbered from
+    1 by the order of their names, annotations by video, then track. Raises `BadRecord` for an object without a mask,
+    of a class that is not exported, or of a film without identities, `BadMedia` for a
+    picture or film that changed since it was looked at.
     """
     (place / IMAGES).mkdir()
     unsaid = Counter[str]()
@@ -44,9 +48,12 @@ def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: boo
     numbers = numbers_of(ontology)
 
     def waiting() -> Iterator[tuple[str, bytes]]:
-        for name, clip in with_pictures(clips, place / IMAGES, hard_link, stems=True):
-            videos[name] = _video(name, clip)
-            yield name, json.dumps(_annotations(clip, numbers, unsaid)).encode("ascii")
+        for name, clip in named(clips, stems=True):
+            tracks = json.dumps(_annotations(clip, numbers, unsaid)).encode("ascii")
+            with named_in_media_errors(clip):
+                files = _put_pictures(name, clip, place / IMAGES, hard_link, frames)
+            videos[name] = _video(name, clip, files)
+            yield name, tracks
 
     tracks = in_order_of_names(waiting(), place)
     with (place / FILE).open("wb") as out:
@@ -66,14 +73,20 @@ def _numbered(tracks: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
             yield line_of({"id": own, "video_id": video} | annotation)
 
 
-def _video(name: str, clip: Clip) -> Said:
+def _put_pictures(name: str, clip: Clip, images: Path, hard_link: bool, kind: str) -> list[str]:
+    """Write the pictures of a clip; their names below `images`."""
+    if not clip.is_film:
+        media.export_picture(clip, images / name, hard_link)
+        return [name]
+    folder = frames_folder(name, clip)
+    return [f"{folder}/{file}" for file in films.put_pictures(clip, images / folder, kind, hard_link)]
+
+
+def _video(name: str, clip: Clip, files: list[str]) -> Said:
     """The entry of a clip, without its number; the times of a film's frames are ours, other readers pass over them."""
     h, w = clip.frames[0].size_hw
-    if {frame.size_hw for frame in clip.frames} != {(h, w)}:
-        raise BadRecord(f"{clip.name}: frames of several sizes; a video here has one")
-    video: Said = {"name": name, "width": w, "height": h, "length": len(clip.frames), "file_names": [name]}
-    if len(clip.frames) > 1:
-        video["file_names"] = [f"{stem(name)}/{frame.index:05d}.jpg" for frame in clip.frames]
+    video: Said = {"name": name, "width": w, "height": h, "length": len(files), "file_names": files}
+    if clip.is_film:
         video["frame_index"] = [frame.index for frame in clip.frames]
         video["time_s"] = [frame.time_s for frame in clip.frames]
     return video
@@ -81,6 +94,8 @@ def _video(name: str, clip: Clip) -> Said:
 
 def _annotations(clip: Clip, numbers: Mapping[str, int], unsaid: Counter[str]) -> list[Said]:
     """The tracks of a clip by their identities, without numbers of their own."""
+    if len({frame.size_hw for frame in clip.frames}) > 1:
+        raise BadRecord(f"{clip.name}: frames of several sizes; a video here has one")
     found = clip.found or tuple(empty(frame.size_hw) for frame in clip.frames)
     tracks: dict[int, list[Said | None]] = {}
     for index, frame in enumerate(found):
@@ -152,4 +167,4 @@ def _without(common: set[str], attributes: Said, said: Said) -> Said:
     return {key: value for key, value in said.items() if key not in common or value != attributes[key]}
 
 
-YOUTUBE_VIS = Format(1, write, read, films=True, stems=True)
+YOUTUBE_VIS = Format(2, write, read, films=True, frames="png", stems=True)

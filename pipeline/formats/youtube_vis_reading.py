@@ -1,8 +1,8 @@
 """YouTube-VIS, read from anybody: what cannot be trusted becomes a `Problem` and is left out."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 from reprlib import repr as short
@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline import films
 from pipeline.errors import BadRecord
 from pipeline.formats import Problem, Reading, foreign
 from pipeline.formats.json_items import Waiting, category, class_of, load, new, passing, waiting_for
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, score_of
 from pipeline.geometry import as_boxes
-from pipeline.records import Clip, Frame, Instances
+from pipeline.records import FILM, Clip, Frame, Instances
 
 KIND = "YouTube-VIS"
 NEEDED = ("videos", "annotations", "categories")
@@ -27,13 +28,18 @@ FRAMES_A_SECOND = 6
 """YouTube-VIS has every fifth frame of films of 30 a second (Yang et al. 2019); other files say no times."""
 LARGEST = 2**53  # of frame numbers and times: whole numbers that a float64 keeps
 
+Listed = Callable[[str], Mapping[str, int]]
+"""Takes a path; gives the files there with the numbers of their frames, where it is a folder of some."""
+
 
 class Video(NamedTuple):
     """One entry of the list of videos in our terms."""
 
     number: int
     name: str
+    path: str
     frames: tuple[Frame, ...]
+    rewrite: str | None
 
 
 class Track(NamedTuple):
@@ -48,7 +54,8 @@ def read(place: Path) -> Reading:
     """Read the annotation file at `place`, or in that folder; raises `BadDataset` where it is no YouTube-VIS file.
 
     The list of videos is held in memory; annotations wait in a nameless file, and masks are made video by video. A clip
-    has the name of its film, or of the folder that its frames are in; its path is there.
+    has the name of its film, or of the folder that its frames are in; its path is that folder, where it is there, and
+    then its frames have the numbers by which they are found in it (`films.numbered`).
     """
     path = dataset_file(place, PATTERNS, "annotation file", KIND)
     waiting = Waiting()
@@ -56,20 +63,21 @@ def read(place: Path) -> Reading:
     problems: list[Problem] = []
     told = partial(passing, path.name, problems)
     names = dict(told("category", lists["categories"], partial(category, seen=set())))
-    videos = list(told("video", lists["videos"], partial(_video, numbers=set(), names=set())))
+    video = partial(_video, place=path.parent, listed=lru_cache(2)(_listed), numbers=set(), names=set())
+    videos = list(told("video", lists["videos"], video))
     places = waiting_for((video.number for video in videos), "video_id", waiting, told)
 
     def clips() -> Iterator[Clip]:
         for video in videos:
             track = partial(_track, video=video, names=names, seen=set())
             tracks = list(told("annotation", map(waiting.item, places.pop(video.number)), track))
-            where = _path(path.parent, video.name)
-            yield Clip(id_of("youtube_vis", video.name), video.name, where, video.frames, None, _found(tracks, video))
+            name, found = video.name, _found(tracks, video)
+            yield Clip(id_of("youtube_vis", name), name, video.path, video.frames, video.rewrite, found)
 
     return Reading(names, clips(), problems)
 
 
-def _video(item: dict[str, Any], numbers: set[int], names: set[str]) -> Video:
+def _video(item: dict[str, Any], place: Path, listed: Listed, numbers: set[int], names: set[str]) -> Video:
     files, size_hw = item.get("file_names"), foreign.size_hw(item)
     if not isinstance(files, list) or not files:
         raise BadRecord(f"file_names is {short(files)}", "list a file a frame")
@@ -79,10 +87,22 @@ def _video(item: dict[str, Any], numbers: set[int], names: set[str]) -> Video:
     name = checked(foreign.text(item, "name")) if item.get("name") is not None else _name(files)
     if name in names:
         raise BadRecord(f"another video has the name {name!r}", "merge the two, or give each a 'name'")
-    frames = zip(*_when(item, len(files)), strict=True)
-    video = Video(new(item, numbers), name, tuple(Frame(int(index), time_s, size_hw) for index, time_s in frames))
+    film = files != [name]
+    path = _of_film(place, name, files) if film else _path(place, name)
+    frames = zip(*_when(item, files, path, listed), strict=True)
+    whole = tuple(Frame(int(index), time_s, size_hw) for index, time_s in frames)
+    video = Video(new(item, numbers), name, path, whole, FILM if film else None)
     names.add(name)
     return video
+
+
+def _of_film(place: Path, name: str, files: Sequence[str]) -> str:
+    """The folder of a film's frames; where that is not there, the film itself, if it is."""
+    folders = {str(PurePosixPath(file).parent) for file in files}
+    if len(folders) > 1:
+        raise BadRecord("its frames lie in several folders", "put them into one")
+    frames, film = _path(place, folders.pop()), _path(place, name)
+    return frames if Path(frames).is_dir() or not Path(film).is_file() else film
 
 
 def _name(files: Sequence[str]) -> str:
@@ -91,11 +111,25 @@ def _name(files: Sequence[str]) -> str:
     return files[0] if len(files) == 1 or folder == "." else folder
 
 
-def _when(item: Mapping[str, Any], length: int) -> tuple[list[float], list[float]]:
-    """The number of each frame in its film, and its time in seconds."""
-    indices = _numbers(item, "frame_index", length) or list(range(length))
+def _listed(path: str) -> dict[str, int]:
+    """The frames in a folder by name, with their numbers; none of what is no folder."""
+    if not os.path.isdir(path):  # noqa: PTH112
+        return {}
+    return {file.name: number for number, file in films.numbered(Path(path)).items()}
+
+
+def _when(
+    item: Mapping[str, Any], files: Sequence[str], path: str, listed: Listed
+) -> tuple[Sequence[float], list[float]]:
+    """The number of each frame in its film, and its time in seconds; a file that is missing has no other's number."""
+    length = len(files)
+    indices: Sequence[float] = _numbers(item, "frame_index", length) or range(length)
     if any(index % 1 for index in indices):
         raise BadRecord("frame_index has broken numbers", "make them whole numbers")
+    if known := listed(path):
+        taken, beyond = set(known.values()), count(max(known.values()) + 1)
+        missing = (index if index not in taken else next(beyond) for index in indices)
+        indices = [known.get(PurePosixPath(file).name, number) for file, number in zip(files, missing, strict=True)]
     return indices, _numbers(item, "time_s", length) or [round(index / FRAMES_A_SECOND, 6) for index in range(length)]
 
 

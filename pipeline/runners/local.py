@@ -8,15 +8,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain, islice
+from contextlib import ExitStack
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Any
 
+from pipeline.crew import Crew
+from pipeline.jobs import Answer, Job
 from pipeline.media import Picture
-from pipeline.work import Answer, Job, Worker
 
 Batch = Sequence[Job]
 Outcome = tuple[Batch, Answer | Exception]
+Batches = Iterable[Batch | None]
+"""`None` says that an answer has to come before there is another: the next segment of a film needs what one leaves."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc, malloc.h
 
@@ -31,62 +35,98 @@ class Here:
     def __init__(self, in_flight: int = 1) -> None:
         self.in_flight = in_flight
 
-    def map(self, open_worker: Callable[[], Worker], batches: Iterable[Batch]) -> Iterator[Outcome]:
+    def map(self, open_crew: Callable[[], Crew], batches: Batches) -> Iterator[Outcome]:
         """Each batch with its answer, as they come."""
         waiting = iter(batches)
         read: deque[tuple[Batch, Future[list[Picture]]]] = deque()
         busy: dict[Future[Answer], Batch] = {}
-        worker: Worker | None = None
+        crew: Crew | None = None
         with (
             ThreadPoolExecutor(1, thread_name_prefix="read") as reading,
             ThreadPoolExecutor(self.in_flight, thread_name_prefix="work") as working,
         ):
             while True:
-                for batch in islice(waiting, self.in_flight + 1 - len(read)):
-                    worker = worker or open_worker()
-                    read.append((batch, reading.submit(worker.read, batch)))
-                while read and worker and len(busy) < self.in_flight:
+                for batch in _some(waiting, self.in_flight + 1 - len(read)):
+                    crew = crew or open_crew()
+                    read.append((batch, reading.submit(crew.read, batch)))
+                while read and crew and len(busy) < self.in_flight:
                     batch, pictures = read.popleft()
-                    busy[working.submit(_work_on, worker, batch, pictures)] = batch
+                    busy[working.submit(_work_on, crew, batch, pictures)] = batch
                 if not busy:
                     return
                 for done in wait(busy, return_when=FIRST_COMPLETED).done:
                     yield busy.pop(done), _answer(done)
 
 
-def _work_on(worker: Worker, batch: Batch, pictures: Future[list[Picture]]) -> Answer:
-    return worker(batch, pictures.result())
+def _some(waiting: Iterator[Batch | None], most: int) -> Iterator[Batch]:
+    """Batches, so many at most, or up to where an answer has to come first."""
+    for batch in islice(waiting, most):
+        if batch is None:
+            return
+        yield batch
+
+
+def _work_on(crew: Crew, batch: Batch, pictures: Future[list[Picture]]) -> Answer:
+    return crew(batch, pictures.result())
+
+
+def film_of(batch: Batch) -> str:
+    """The film that a batch is of; '' for pictures."""
+    return batch[0].following.film if batch[0].following else ""
 
 
 class Processes:
-    """In `workers` processes, each with its own models; a process that dies takes only its batches with it."""
+    """In `workers` processes, each with its own models; one that dies takes only its batches with it.
 
-    def __init__(self, workers: int, settle: Callable[[], None], ahead: int = 2) -> None:
-        self.workers, self.settle, self.ahead = workers, settle, ahead
+    The segments of a film go to the process that had those before: there it is open, and stands where they ended.
+    """
 
-    def map(self, open_worker: Callable[[], Worker], batches: Iterable[Batch]) -> Iterator[Outcome]:
-        """Each batch with its answer, as they come; `BrokenProcessPool` for those that were in a pool that broke."""
+    def __init__(
+        self, workers: int, settle: Callable[[], None], ahead: int = 2, film_of: Callable[[Batch], str] = film_of
+    ) -> None:
+        self.workers, self.settle, self.ahead, self.film_of = workers, settle, ahead, film_of
+
+    def map(self, open_crew: Callable[[], Crew], batches: Batches) -> Iterator[Outcome]:
+        """Each batch with its answer, as they come; `BrokenProcessPool` for those of a process that died."""
         waiting = iter(batches)
-        broken = True
-        while broken:
-            broken = False
-            with ProcessPoolExecutor(
-                self.workers, get_context("spawn"), initializer=_begin, initargs=(open_worker, self.settle)
-            ) as pool:
-                busy: dict[Future[Answer], Batch] = {}
-                while True:
-                    for batch in islice(waiting, 0 if broken else self.workers * self.ahead - len(busy)):
-                        try:
-                            busy[pool.submit(_work_here, batch)] = batch
-                        except BrokenProcessPool:  # since the last answer: the next pool gets the batch
-                            broken, waiting = True, chain([batch], waiting)
-                            break
-                    if not busy:
-                        break
-                    for done in wait(busy, return_when=FIRST_COMPLETED).done:
-                        answer = _answer(done)
-                        broken = broken or isinstance(answer, BrokenProcessPool)
-                        yield busy.pop(done), answer
+        busy: dict[Future[Answer], tuple[_Process, Batch]] = {}
+        films: dict[str, int] = {}
+        with ExitStack() as stack:
+            crew = [_Process(open_crew, self.settle) for _ in range(self.workers)]
+            for one in crew:
+                stack.callback(one.stop)
+            while True:
+                for batch in _some(waiting, self.workers * self.ahead - len(busy)):
+                    idlest = min(range(self.workers), key=lambda n: sum(crew[n] is one for one, _ in busy.values()))
+                    film = self.film_of(batch)
+                    number = films.setdefault(film, idlest) if film else idlest
+                    busy[crew[number].submit(batch)] = crew[number], batch
+                if not busy:
+                    return
+                for done in wait(busy, return_when=FIRST_COMPLETED).done:
+                    yield busy.pop(done)[1], _answer(done)
+
+
+class _Process:
+    """One process; when it dies, the next batch gets a new one."""
+
+    def __init__(self, open_crew: Callable[[], Crew], settle: Callable[[], None]) -> None:
+        self._begin = open_crew, settle
+        self._pool = self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=self._begin)
+
+    def submit(self, batch: Batch) -> "Future[Answer]":
+        try:
+            return self._pool.submit(_work_here, batch)
+        except BrokenProcessPool:
+            self.stop()
+            self._pool = self._new()
+            return self._pool.submit(_work_here, batch)
+
+    def stop(self) -> None:
+        self._pool.shutdown()
 
 
 def _answer(done: "Future[Answer]") -> Answer | Exception:
@@ -96,21 +136,21 @@ def _answer(done: "Future[Answer]") -> Answer | Exception:
     return error or done.result()
 
 
-_worker: Worker | None = None
+_crew: Crew | None = None
 
 
-def _begin(open_worker: Callable[[], Worker], settle: Callable[[], None]) -> None:
+def _begin(open_crew: Callable[[], Crew], settle: Callable[[], None]) -> None:
     """In a new process: signals are the parent's affair, and so is life."""
-    global _worker  # noqa: PLW0603 - a process has one worker
+    global _crew  # noqa: PLW0603 - a process has one worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     settle()
-    _worker = open_worker()
+    _crew = open_crew()
 
 
 def _work_here(batch: Batch) -> Answer:
-    assert _worker is not None
-    return _worker(batch)
+    assert _crew is not None
+    return _crew(batch)
 
 
 def _die_with_parent() -> None:

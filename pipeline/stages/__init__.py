@@ -7,5 +7,6 @@ from pipeline.stages.detect import Detect
 from pipeline.stages.plain import Dedupe, Select
 from pipeline.stages.segment import Segment
 from pipeline.stages.stage import Batch, Memory, Stage
+from pipeline.stages.track import Identify, Track
 
-__all__ = ["Batch", "Dedupe", "Detect", "Memory", "Segment", "Select", "Stage"]
+__all__ = ["Batch", "Dedupe", "Detect", "Identify", "Memory", "Segment", "Select", "Stage", "Track"]

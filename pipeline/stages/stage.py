@@ -50,6 +50,8 @@ class Stage:
 
     name: ClassVar[str]
     VERSION: ClassVar[int]
+    follows: ClassVar[bool] = False
+    """Whether its answer for a segment of a film needs that for the segment before."""
     looks: bool = False
     """Whether its backend looks at pixels."""
 
@@ -66,9 +68,13 @@ class Stage:
     def _self_hash(self) -> str:
         return sha256_of([RECORD_VERSION, self.name, self.VERSION, self.identity()])
 
-    def key(self, clip: Clip, input_digest: str) -> str:
-        """The key of its answer for a clip whose record has this digest."""
-        return sha256_of([self._self_hash, input_digest, *self.named(clip)])
+    def key(self, clip: Clip, input_digest: str, *before: str) -> str:
+        """The key of its answer for a clip whose record has this digest, and of what it takes from other clips."""
+        return sha256_of([self._self_hash, input_digest, *self.named(clip), *before])
+
+    def film_key(self, clip: Clip, input_digest: str, before: str) -> str:
+        """The key for a segment of a film; `before` is that of the segment before, '' for the first of a scene."""
+        return self.key(clip, input_digest, before) if self.follows and before else self.key(clip, input_digest)
 
     def named(self, clip: Clip) -> list[str]:
         """The clip's name, if its backend goes by names."""

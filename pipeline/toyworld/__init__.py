@@ -1,5 +1,6 @@
 """A world that masklet draws itself: scenes and films with exact truth, from a seed, and words for what is in them."""
 
+from pipeline.toyworld.film_files import write_films
 from pipeline.toyworld.films import STORIES, Film, film
 from pipeline.toyworld.futsal import match
 from pipeline.toyworld.paint import paint
@@ -33,4 +34,5 @@ __all__ = [
     "scene",
     "truth",
     "write",
+    "write_films",
 ]

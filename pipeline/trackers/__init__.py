@@ -1,15 +1,18 @@
 """Frames and detections to masks with identity: the seam, and the table of backends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Protocol
 
+import numpy as np
 from pydantic import Field
 
 from pipeline.pixels import Rgb
-from pipeline.records import Change, Clip
+from pipeline.records import Change, Clip, Instances
 from pipeline.seams import Device, Options
 
 TRACKERS = {
+    "bytetrack": "pipeline.trackers.bytetrack:Bytetrack",
     "iou": "pipeline.trackers.iou:Iou",
     "sam2": "pipeline.trackers.sam2:Sam2",
 }
@@ -46,3 +49,18 @@ class TrackerOptions(Options):
     def open(self, device: Device) -> Tracker:
         """Load what is heavy."""
         raise NotImplementedError
+
+
+def tracked(found: Instances, numbers: Mapping[int, int], source: str) -> Instances:
+    """Detections of a key frame as the objects that they are, row -> number; rows without a number are left out."""
+    kept = found.take(sorted(numbers, key=lambda row: numbers[row]))
+    scores = np.ones(len(kept), np.float32) if kept.scores is None else kept.scores
+    looks = [[name, round(float(score), 4)] for name, score in zip(kept.names, scores, strict=True)]
+    return replace(
+        kept,
+        track_ids=np.array(sorted(numbers.values()), np.int64),
+        visible=np.ones(len(kept), np.bool_),
+        presence=scores,
+        source=(source,) * len(kept),
+        extra=tuple({**said, "look": look} for said, look in zip(kept.extra or [{}] * len(kept), looks, strict=True)),
+    )

@@ -9,23 +9,24 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pipeline.trackers import TrackerOptions
 
 Overlap = NDArray[np.float64]
 
 
-class Rules(BaseModel):
-    """How objects live; overlaps are of masks."""
+class Rules(TrackerOptions):
+    """How objects live; overlaps are of masks.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The defaults were found on toy films (benchmarks/toy_films.py) of other seeds than those that are reported.
+    """
 
-    every: int = Field(8, ge=1, description="frames from one keyframe, where the detector is asked, to the next")
     match_iou: float = Field(0.5, ge=0, le=1, description="a detection that overlaps so much is the object")
     refresh_iou: float = Field(0.8, ge=0, le=1, description="and from here on its box is remembered as well")
     covered: float = Field(0.7, ge=0, le=1, description="a detection so far inside an object in sight is no new one")
+    double_iou: float = Field(0.7, gt=0, le=1, description="of detections that overlap so much the surest counts")
     apart: float = Field(0.3, ge=0, le=1, description="detections that overlap less are two things")
-    sure: float = Field(0.6, ge=0, le=1, description="a score that needs no second look")
-    looks: int = Field(2, ge=1, description="looks that make an object of a detection with a lower score")
     keep: int = Field(96, ge=0, description="frames for which an object out of sight is looked out for")
     likeness: float = Field(0.7, ge=-1, le=1, description="how like an object out of sight one is that comes back")
     whole: float = Field(0.9, gt=0, le=1, description="a mask of so much of the picture is refused after a loss")
@@ -33,20 +34,17 @@ class Rules(BaseModel):
 
 @dataclass(slots=True)
 class Life:
-    """What is known of an object: first and last frame in sight, the scores of each class, looks, its best score.
+    """What is known of an object: when it was born and last in sight, the scores of each class, how often it was found.
 
-    It was last out of sight after frame `left` and before frame `back`. `same_as` is the number of the object that it
-    turned out to be, else 0.
+    It was last out of sight after frame `left` and before frame `back`. Frames are counted from the scene's first.
     """
 
     born: int
     seen: int
     votes: Counter[str] = field(default_factory=Counter)
     looks: int = 0
-    best: float = 0.0
     left: int = -1
     back: int = -1
-    same_as: int = 0
 
     def sight(self, frame: int) -> None:
         """It is in sight."""
@@ -62,7 +60,6 @@ class Life:
         """A detection is this object."""
         self.votes[name] += score  # type: ignore[assignment]  # votes are weighed
         self.looks += 1
-        self.best = max(self.best, score)
         self.sight(frame)
 
     @property
@@ -70,9 +67,10 @@ class Life:
         """The class with most votes, the first of equals."""
         return max(self.votes, key=lambda name: self.votes[name], default="")
 
-    def confirmed(self, rules: Rules) -> bool:
-        """Whether it is an object, and no slip of the detector."""
-        return self.looks >= rules.looks or self.best >= rules.sure
+    @property
+    def first_name(self) -> str:
+        """The class that it was born with."""
+        return next(iter(self.votes), "")
 
     def to_json(self) -> dict[str, object]:
         """Plain values, for the state that is stored."""
@@ -84,6 +82,17 @@ class Life:
         life = cls(**form)  # type: ignore[arg-type]
         life.votes = Counter(life.votes)
         return life
+
+
+def doubles(iou: Overlap, scores: Sequence[float], rules: Rules) -> dict[int, int]:
+    """Detections of what a surer one has found, the first of equals, and that one: (D, D)."""
+    order = sorted(range(len(scores)), key=lambda row: (-scores[row], row))
+    out: dict[int, int] = {}
+    for at, row in enumerate(order):
+        surer = [other for other in order[:at] if other not in out and iou[row, other] >= rules.double_iou]
+        if surer:
+            out[row] = surer[0]
+    return out
 
 
 def matched(iou: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> dict[int, int]:
@@ -102,23 +111,6 @@ def _paired(worth: Overlap, allowed: NDArray[np.bool_]) -> dict[int, int]:
 
     rows, columns = linear_sum_assignment(np.where(allowed, worth, 0), maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
-
-
-def as_one(lives: Mapping[int, Life]) -> tuple[dict[int, int], dict[int, Life]]:
-    """Number -> the number of the object that it is, and what is known of each such object by all its numbers."""
-    roots: dict[int, int] = {}
-    for number in lives:
-        root = number
-        while lives[root].same_as:
-            root = lives[root].same_as
-        roots[number] = root
-    whole: dict[int, Life] = {}
-    for number, life in lives.items():
-        known = whole.setdefault(roots[number], Life(life.born, life.seen))
-        known.votes.update(life.votes)
-        known.looks += life.looks
-        known.best = max(known.best, life.best)
-    return roots, whole
 
 
 def overflown(inside: Overlap, iou: Overlap, pairs: Mapping[int, int], rules: Rules) -> set[int]:

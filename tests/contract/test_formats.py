@@ -1,12 +1,14 @@
 """Every format: what is written is read back, of a dataset that no format likes."""
 
+import filming
 import numpy as np
 import pytest
 import torture
 
-from pipeline import masks
+from pipeline import export, masks
 from pipeline.formats import FORMATS, Masks, fidelity, format_of
 from pipeline.formats.sniff import format_at
+from pipeline.ontology import Category, Ontology
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,15 @@ def fidelity_of(found, **columns):
 
 def moved(code):
     return masks.encode(np.roll(masks.decode(code, torture.SIZE_HW), 9, axis=1))
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_film_comes_back_whatever_the_format_makes_of_it(name, tmp_path):
+    film = filming.clip(filming.film_file(tmp_path / "film", list(map(filming.drawn, range(6)))), "a.mkv", [0, 2, 5])
+    ontology = Ontology([Category(name="cat"), Category(name="dog")])
+    out = export.written(lambda: iter([film]), ontology, name, tmp_path / "out", "made")
+    assert (out.fidelity["ok"], out.fidelity["objects"], out.objects) == (True, 5, 5)
+    assert out.pictures == (1 if format_of(name).films else 3)
 
 
 @pytest.mark.slow

@@ -16,8 +16,21 @@ import pipeline
 from pipeline.detectors import DETECTORS
 from pipeline.seams import Device
 from pipeline.segmenters import SEGMENTERS
+from pipeline.trackers import TRACKERS
 
-HEAVY = {"PIL", "av", "cv2", "datasets", "onnxruntime", "pycocotools", "scipy", "supervision", "torch", "transformers"}
+HEAVY = {
+    "PIL",
+    "av",
+    "cv2",
+    "datasets",
+    "onnxruntime",
+    "pycocotools",
+    "scipy",
+    "supervision",
+    "torch",
+    "transformers",
+    "ultralytics",
+}
 CPU = Device("cpu", 1)
 
 
@@ -32,13 +45,14 @@ def options(backend):
 
 
 def test_every_row_of_the_tables_is_covered():
-    rows = {("detector", name) for name in DETECTORS} | {("segmenter", name) for name in SEGMENTERS}
+    tables = {"detector": DETECTORS, "segmenter": SEGMENTERS, "tracker": TRACKERS}
+    rows = {(seam, name) for seam, table in tables.items() for name in table}
     assert {(seam, name.split()[0]) for seam, name in BACKENDS} == rows
     assert set(BACKENDS) == set(OTHER_VALUES)
 
 
 def test_options_import_nothing_heavy():
-    targets = sorted({*DETECTORS.values(), *SEGMENTERS.values()})
+    targets = sorted({*DETECTORS.values(), *SEGMENTERS.values(), *TRACKERS.values()})
     code = "import sys; from pipeline.seams import lookup\n" + "".join(
         f"lookup({target!r}, {{}}, ''); print({target!r}, *sorted(set(sys.modules) & {HEAVY!r}))\n"
         for target in targets

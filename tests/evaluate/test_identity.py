@@ -35,7 +35,7 @@ BY_HAND = {
     # a pair of the frame before stays one, though the other track overlaps more
     "a second look": ({1: "AAA"}, {7: "aaa", 9: " AA"}, (6 / 8, None, None, None), (0, 0, 0, 1)),
     "and over a frame of nothing": ({1: "AAA"}, {7: "a a", 9: "  A"}, (4 / 6, None, None, None), (0, 1, 0, 1)),
-    "nothing found": ({1: "AAA"}, {}, (0, 0, 0, 0), (0, 0, 1, 0)),
+    "nothing found": ({1: "AAA"}, {7: "   "}, (0, 0, 0, 0), (0, 0, 1, 0)),
     "nothing there": ({}, {7: "AAA"}, (None, None, None, None), (0, 0, 0, 0)),  # a film of no frames
     "nobody in sight": ({1: "..."}, {7: "AAA"}, (0, 0, 0, 0), (0, 0, 0, 1)),
     "nothing at all": ({1: "..."}, {}, (None, None, None, None), (0, 0, 0, 0)),
@@ -51,11 +51,12 @@ def test_by_hand(meant, found, shares, counts):
     assert tuple(said[name] for name in ("switches", "fragments", "lost", "false")) == counts
 
 
-def test_the_truth_says_which_frames_count():
-    meant = film({1: "AAA"}, every=4)  # frames 0, 4 and 8
-    got = film({7: "ACCCACCCA"})
-    assert identity(meant, got).figures()["idf1"] == 1
-    assert identity(got, meant).figures()["idf1"] == 6 / 12  # 9 masks to find, 3 found
+def test_frames_count_that_the_truth_has_and_the_run_has_looked_at():
+    sparse = film({1: "AAA"}, every=4)  # frames 0, 4 and 8
+    dense = film({7: "ACCCACCCA"})
+    assert identity(sparse, dense).figures()["idf1"] == 1
+    assert identity(dense, sparse).figures()["idf1"] == 1
+    assert identity(dense, film({1: "A   A   A"})).figures()["idf1"] == 6 / 12  # looked at all 9, found in 3
 
 
 def test_a_track_of_another_class_is_no_match_unless_classes_do_not_count():

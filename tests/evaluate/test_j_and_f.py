@@ -126,6 +126,20 @@ def test_sparse_truth_is_judged_where_it_is():
     assert (dog.frames, dog.j.tolist(), dog.found) == ((0, 4, 8), [1, 1, 0], 5)
 
 
+# rules, where the object is; the frames judged where the run looks at every second: 0, 2, 4 and 6
+SAMPLED = [
+    ("all", "AAAAAAAA", (0, 2, 4, 6)),
+    ("davis2017", "AAAAAAAA", (2, 4)),
+    ("sav", "  AAAAAA", (4,)),
+]
+
+
+@pytest.mark.parametrize(("rules", "where", "frames"), SAMPLED)
+def test_frames_that_the_run_has_not_looked_at_are_not_judged(rules, where, frames):
+    (dog,) = j_and_f(film({1: where}), film({5: where[::2]}, every=2), rules)
+    assert (dog.frames, dog.j.tolist()) == (frames, [1.0] * len(frames))
+
+
 # truth, found, pairing; the tracks that answer
 PAIRS = {
     "by overlap": ({1: "AAA", 2: "BBB"}, {7: "BBB", 8: "AAA"}, "any", [8, 7]),
@@ -139,7 +153,7 @@ PAIRS = {
     "a cat is no dog": ({1: "AAA"}, {9: "AAA"}, "class", [None]),
     "unless that does not count": ({1: "AAA"}, {9: "AAA"}, "any", [9]),
     "the dog beside the cat": ({1: "AAA"}, {7: "qqq", 9: "AAA"}, "class", [7]),
-    "nothing found": ({1: "AAA"}, {}, "any", [None]),
+    "nothing found": ({1: "AAA"}, {7: "   "}, "any", [None]),
 }
 
 
@@ -150,7 +164,7 @@ def test_who_answers_for_whom(meant, found, pairing, answers):
 
 
 def test_without_an_answer_only_frames_out_of_sight_are_right():
-    (dog,) = j_and_f(film({1: "AA.."}), film({}), "all")
+    (dog,) = j_and_f(film({1: "AA.."}), film({9: "    "}), "all")
     assert (dog.j.tolist(), dog.f.tolist()) == ([0, 0, 1, 1], [0, 0, 1, 1])
 
 

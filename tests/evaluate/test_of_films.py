@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import orjson
 import pytest
@@ -65,10 +65,21 @@ def test_the_pairing_decides_who_answers():
     }
 
 
-def test_frames_that_the_run_has_not_are_counted():
-    scores = evaluate_films([film({1: "AAAAAA"})], {"f.mp4": film({1: "AAAA"})}, "all")
-    assert (scores.frames, scores.frames_absent) == (6, 2)
-    assert scores.over_all["j"] == pytest.approx(4 / 6, abs=1e-6)
+# what was found; frames of the truth that the run has not looked at, J and IDF1
+LOOKED_AT = [
+    (film({1: "AAAA"}), 2, 1.0, 1.0),  # the last two do not decode
+    (film({1: "AAA"}, every=2), 3, 1.0, 1.0),  # takes 0, 2 and 4
+    (film({1: "ACA"}, every=2), 3, 2 / 3, 2 / 3),
+    (film({1: "AAAA  "}), 0, 4 / 6, 8 / 10),  # looked, and found nothing
+    (film({1: "......"}), 0, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("found", "absent", "j", "idf1"), LOOKED_AT)
+def test_frames_that_the_run_has_not_looked_at_are_counted_and_no_misses(found, absent, j, idf1):
+    scores = evaluate_films([film({1: "AAAAAA"})], {"f.mp4": found}, "all")
+    assert (scores.frames, scores.frames_absent) == (6, absent)
+    assert (scores.over_all["j"], scores.over_all["idf1"]) == pytest.approx((j, idf1), abs=1e-6)
 
 
 NOTHING = [  # truth, found; J and IDF1
@@ -78,7 +89,8 @@ NOTHING = [  # truth, found; J and IDF1
     ([film({})], {"f.mp4": film({1: "AAA"})}, None, None),
     ([film({1: "..."})], {"f.mp4": film({1: "AAA"})}, 1.0, 0),
     ([film({1: "AA"})], {"f.mp4": film({1: "AA"})}, None, 1.0),  # no frame between the first and the last
-    ([film({1: "AAA"})], {"f.mp4": film({})}, 0.0, 0),
+    ([film({1: "AAA"})], {"f.mp4": film({1: "   "})}, 0.0, 0),
+    ([film({1: "AAA"})], {"f.mp4": film({})}, None, None),  # a run that has looked at no frame
 ]
 
 
@@ -101,30 +113,48 @@ def test_a_film_is_judged_once():
 
 
 SAID = """\
-2 films against truth, J and F as DAVIS 2017: without the first and the last frame of a film
+2 films against truth, tracks by class, J and F as DAVIS 2017: without the first and the last frame of a film
          J&F      J      F   IDF1   HOTA  objects  switches  fragments  lost  false
-all    0.750  0.750  0.750  0.718  0.732        3         1          1     0      1
+all    0.806  0.806  0.806  0.737  0.762        3         1          1     0      1
 a.mp4  0.875  0.875  0.875  0.957  0.920        2         0          1     0      0
-b.mp4  0.500  0.500  0.500  0.375  0.444        1         1          0     0      1
+b.mp4  0.667  0.667  0.667  0.400  0.510        1         1          0     0      1
+
+beside iou
+            J&F  J&F iou   IDF1  IDF1 iou  switches  switches iou
+all       0.806    0.500  0.737     0.727         1             0
+a.mp4     0.875    0.500  0.957     0.667         0             0
+b.mp4     0.667        -  0.400         -         1             -
+gone.mp4      -        -      -     1.000         -             0
 
 by class
        J&F      J      F   IDF1   HOTA  objects  switches  fragments  lost  false
 cat  0.750  0.750  0.750  0.625  0.615        1         0          1     0      1
-dog  0.750  0.750  0.750  0.783  0.825        2         1          0     0      0
+dog  0.833  0.833  0.833  0.818  0.884        2         1          0     0      0
 
 the worst objects
              track      J      F
-b.mp4 1 dog      1  0.500  0.500
+b.mp4 1 dog      1  0.667  0.667
 a.mp4 2 cat      5  0.750  0.750
 a.mp4 1 dog      4  1.000  1.000
 
-1 of 12 frames of the truth are not in the run: nothing found there
+1 of 12 frames of the truth are not in the run, and were not judged
 
 1 films of the truth are not in the run, and were not judged
+
+the cat is out of its bag
 """
 
 
 def test_for_people():
     meant, found = two_films()
     found["b.mp4"] = film({1: "AAA", 2: "   AA", 3: "CCCCC"}, {3: "cat"}, name="b.mp4")
-    assert show_film_scores(evaluate_films(meant, found)) + "\n" == SAID
+    other = {"a.mp4": film({4: "AAA"}, every=2, name="a.mp4"), "gone.mp4": film({1: "A"}, name="gone.mp4")}
+    scores = replace(evaluate_films(meant, found), notes=("the cat is out of its bag",))
+    assert show_film_scores(scores, {"iou": evaluate_films(meant, other)}) + "\n" == SAID
+
+
+def test_without_classes_there_is_no_table_of_classes():
+    scores = evaluate_films([film({1: "AA"}, {1: ""})], {"f.mp4": film({1: "AA"})}, "all", "any")
+    said = show_film_scores(scores)
+    assert said.startswith("1 films against truth, tracks whatever their class, J and F in every frame")
+    assert "by class" not in said

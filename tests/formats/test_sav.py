@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import clip, drawn, instances
+from filming import drawn as drawn_frame
+from filming import film_file
 from test_coco import NAMES, ONTOLOGY, SHAPES, every_shape, picture
 
 from pipeline import masks
 from pipeline.errors import BadMedia, BadRecord
 from pipeline.formats import fidelity, format_of, sav
+from pipeline.formats.naming import stem
 from pipeline.formats.sav_clips import suffix, video_id, with_ids
+from pipeline.media import film_id
 from pipeline.records import Clip, Frame, Instances, clip_id
 
 SIZE_HW = (4, 5)
@@ -52,11 +56,11 @@ FILM = (  # the dog leaves and comes back, the cat comes later and stands first 
 
 
 def film(folder, *found, name="día/f.b.mp4", step=4):
-    content = b"a film called " + name.encode()
-    path = folder / clip_id(content)
-    path.write_bytes(content)
+    """A film of which every `step`-th frame is in the clip; its shades of grey are its name's."""
+    shades = [drawn_frame(0, SIZE_HW, shade=(len(name) + at) % 90) for at in range(step * len(found))]
+    path = film_file(folder / clip_id(name.encode()), shades)
     frames = tuple(Frame(step * at, step * at / 24, SIZE_HW) for at in range(len(found)))
-    return Clip(clip_id(content), name, str(path), frames, None, found)
+    return Clip(film_id(str(path)), name, str(path), frames, None, found)
 
 
 def document(place, *clips, kind="_auto.json"):
@@ -204,7 +208,7 @@ IDS = [  # name, id, and where the pixels are
 
 @pytest.mark.parametrize(("name", "wanted", "file"), IDS)
 def test_every_name_has_an_id(name, wanted, file, sources, place):
-    assert video_id(name) == wanted
+    assert video_id(stem(name)) == wanted
     assert f"{wanted}/00000{suffix(name)}" == file
     one = picture(sources, name, every_shape())
     sav.write([one], ONTOLOGY, place)

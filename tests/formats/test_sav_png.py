@@ -56,7 +56,8 @@ def test_stills_and_films_come_back_as_meant(sources, place):
     for meant in clips:
         got = by_name[meant.name]
         assert got.frames == meant.frames
-        assert Path(got.path).read_bytes() == Path(meant.path).read_bytes()
+        if len(meant.frames) == 1:
+            assert Path(got.path).read_bytes() == Path(meant.path).read_bytes()
     check = fidelity.compare(clips, sav_png.read(place))
     assert check.ok, str(check)
     assert (check.pictures, check.objects) == (8, 6 * 8 + 4)
@@ -79,7 +80,8 @@ def test_the_files_of_a_film_and_a_picture(sources, place):
         [
             *(f"{MASKS}/día/f_b/{number}/{at}.png" for number in ("000", "001") for at in ("00000", "00004", "00008")),
             *(f"{MASKS}/a/{number:03d}/00000.png" for number in range(len(SHAPES))),
-            *("JPEGImages_24fps/a/00000.jpg", "films/día/f_b.mp4", "masklet.jsonl", "train.txt"),
+            *(f"JPEGImages_24fps/día/f_b/{at}.jpg" for at in ("00000", "00004", "00008")),
+            *("JPEGImages_24fps/a/00000.jpg", "masklet.jsonl", "train.txt"),
         ]
     )
     assert (place / "train.txt").read_text("utf-8") == "día/f_b\na\n"

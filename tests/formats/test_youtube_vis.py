@@ -3,17 +3,21 @@
 import json
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torture
 from drawing import drawn, instances
+from filming import drawn as drawn_frame
+from filming import film_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import masks
 from pipeline.errors import BadDataset, BadMedia, BadRecord
 from pipeline.formats import fidelity, format_of, youtube_vis
+from pipeline.media import film_id
 from pipeline.ontology import Category, Ontology
 from pipeline.records import Clip, Frame, Instances, clip_id
 
@@ -51,10 +55,11 @@ FILM = [  # track 7 leaves and returns; track 2 comes later, and stands first th
 
 
 def film(folder, *found, name="día/f.mp4", size_hw=SIZE_HW):
-    path = folder / clip_id(name.encode())
-    path.write_bytes(b"a film called " + name.encode())
+    """A film of which every tenth frame is in the clip; their shades of grey are those of its name."""
+    shades = [drawn_frame(0, SIZE_HW, shade=(len(name) + at) % 90) for at in range(10 * len(found))]
+    path = film_file(folder / clip_id(name.encode()), shades)
     frames = tuple(Frame(10 * i, i / 3, size_hw) for i in range(len(found)))
-    return Clip(clip_id(path.read_bytes()), name, str(path), frames, None, found)
+    return Clip(film_id(str(path)), name, str(path), frames, None, found)
 
 
 def written(place, *clips, ontology=ONTOLOGY):
@@ -81,7 +86,7 @@ def test_a_film_is_written_track_by_track(sources, place):
             "width": 5,
             "height": 4,
             "length": 3,
-            "file_names": ["día/f/00000.jpg", "día/f/00010.jpg", "día/f/00020.jpg"],
+            "file_names": ["día/f/00000.png", "día/f/00010.png", "día/f/00020.png"],
             "frame_index": [0, 10, 20],
             "time_s": [0.0, 1 / 3, 2 / 3],
         }
@@ -114,7 +119,8 @@ def test_a_film_is_written_track_by_track(sources, place):
     assert (cat["id"], cat["attributes"]["track_id"]) == (1, 2)
     assert cat["segmentations"] == [None, ring, ring]
     assert cat["attributes"]["frames"] == [None, {}, {}]
-    assert (place / "images" / "día" / "f.mp4").read_bytes() == b"a film called d\xc3\xada/f.mp4"
+    below = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+    assert below == ["annotations.json", *(f"images/{file}" for file in data["videos"][0]["file_names"])]
 
 
 def test_identity_and_visibility_come_back(sources, place):
@@ -124,7 +130,7 @@ def test_identity_and_visibility_come_back(sources, place):
     (got,) = reading.clips
     assert reading.problems == []
     assert reading.names == {1: "cat", 3: "dog"}
-    assert (got.name, got.path, got.frames) == (meant.name, str(place / "images" / "día" / "f.mp4"), meant.frames)
+    assert (got.name, got.path, got.frames) == (meant.name, str(place / "images" / "día" / "f"), meant.frames)
     assert [f.track_ids.tolist() for f in got.found] == [[7], [2, 7], [2, 7]]
     assert [f.visible.tolist() for f in got.found] == [[True], [True, False], [True, True]]
     for before, after in zip(FILM, got.found, strict=True):
@@ -173,7 +179,8 @@ def test_the_torture_set_and_a_film_among_it(sources, place):
     reading = youtube_vis.read(place)
     assert tuple(reading.names.values()) == ("cat", *torture.CLASSES)
     for got in reading.clips:
-        assert (place / "images" / got.name).is_file()
+        assert Path(got.path).is_dir() == (len(got.frames) > 1)
+        assert Path(got.path).exists()
         assert (got.found[0].track_ids is None) == (len(got.frames) == 1 or not len(got.found[0]))
 
 
@@ -197,7 +204,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(tmp_path, sources):
 def test_two_films_that_differ_in_their_suffix_do_not_share_frames(sources, place):
     clips = [film(sources, *FILM, name="f.mp4"), film(sources, *FILM, name="f.mov")]
     data, _ = written(place, *clips)
-    assert [video["file_names"][0] for video in data["videos"]] == ["2/f/00000.jpg", "f/00000.jpg"]
+    assert [video["file_names"][0] for video in data["videos"]] == ["2/f/00000.png", "f/00000.png"]
     assert compared(place, clips).ok
 
 

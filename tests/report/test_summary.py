@@ -9,6 +9,7 @@ from drawing import clip, instances
 
 from pipeline.engine import Summary
 from pipeline.errors import NothingToDo, TooManyQuarantined
+from pipeline.labelled import Chain, Labelled
 from pipeline.plan import Work
 from pipeline.records import Change, Drop, to_blob
 from pipeline.report.summary import judge, show, show_ledger, show_scores, show_status, show_work, table
@@ -207,7 +208,7 @@ def store():
         with store.writing():
             store.add([Result("k1", it.id, "detect", "o1", (), to_blob([Change.of(found)]))])
             store.add([Result("k2", it.id, "select", "o2", drops, to_blob([Change({}, (2,), drops)]))])
-            store.set_pictures({"a.jpg": (it.to_text(), ["k1", "k2"])})
+            store.set_pictures({"a.jpg": Labelled(it, ((it, Chain(["k1", "k2"])),)).to_row()})
             store.set_aside([Aside("b.jpg", "", "worker_died"), Aside("c\n.jpg", "choose", "duplicate", "of a.jpg")])
         yield store
 

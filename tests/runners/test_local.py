@@ -30,6 +30,8 @@ class Echo:
             raise batch
         if batch == "die":
             os._exit(1)
+        if str(batch).startswith("film"):
+            return os.getpid()
         if batch == "tell":
             return os.getpid(), signal.getsignal(signal.SIGINT) == signal.SIG_IGN, os.environ.get("SETTLED")
         return batch, pictures
@@ -173,9 +175,14 @@ def settled():
     os.environ["SETTLED"] = "yes"
 
 
+def processes(workers):
+    """Batches of these tests are plain values; text that begins with 'film' is of that film."""
+    return Processes(workers, settled, film_of=lambda batch: batch if str(batch).startswith("film") else "")
+
+
 def test_processes_answer_and_are_on_their_own():
     wrong = ValueError("shapes differ")
-    answers = list(Processes(2, settled).map(Echo, ["tell", 1, wrong, 3, 4]))
+    answers = list(processes(2).map(Echo, ["tell", 1, wrong, 3, 4]))
     by_batch = {str(batch): answer for batch, answer in answers}
     assert [by_batch[str(i)] for i in (1, 3, 4)] == [(1, None), (3, None), (4, None)]
     assert repr(by_batch["shapes differ"]) == repr(wrong)
@@ -189,7 +196,7 @@ def test_processes_answer_and_are_on_their_own():
 def test_a_process_that_dies_takes_only_its_batches():
     """The next batch is handed over when the pool is known to be broken, and not yet told."""
     answers = []
-    for batch, answer in Processes(1, settled, ahead=2).map(Echo, [0, "die", 2, 3]):
+    for batch, answer in processes(1).map(Echo, [0, "die", 2, 3]):
         answers.append((batch, answer))
         if batch == 0:
             deadline = time.monotonic() + 20
@@ -200,8 +207,30 @@ def test_a_process_that_dies_takes_only_its_batches():
     assert [batch for batch, answer in answers if isinstance(answer, BrokenProcessPool)] == ["die"]
 
 
+def test_a_film_stays_with_its_process():
+    answers = list(processes(2).map(Echo, ["film a", "film b"] * 4))
+    assert len(set(answers)) == 2
+    assert len({pid for _, pid in answers}) == 2
+
+
+def until_answered(taken, batches):
+    """Each batch but the first waits for an answer."""
+    for number, batch in enumerate(batches):
+        while len(taken) < number:
+            yield None
+        yield batch
+
+
+@pytest.mark.parametrize("runner", [Here(2), processes(2)])
+def test_a_batch_that_needs_an_answer_waits_for_it(runner):
+    taken = []
+    for batch, _ in runner.map(Echo, until_answered(taken, range(4))):
+        taken.append(batch)
+    assert taken == [0, 1, 2, 3]
+
+
 def test_processes_closed_early_leave_nothing_behind():
-    answers = Processes(1, settled).map(Echo, range(100))
+    answers = processes(1).map(Echo, range(100))
     assert next(answers) == (0, (0, None))
     answers.close()
     assert multiprocessing.active_children() == []
@@ -209,7 +238,7 @@ def test_processes_closed_early_leave_nothing_behind():
 
 def test_no_batches_no_processes(monkeypatch):
     monkeypatch.setattr(local, "_begin", None)
-    assert list(Processes(2, settled).map(Echo, [])) == []
+    assert list(processes(2).map(Echo, [])) == []
 
 
 # What is set once a process

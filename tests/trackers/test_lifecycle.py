@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.trackers.lifecycle import Life, Rules, as_one, matched, overflown, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, doubles, matched, overflown, returned, twins
 
 RULES = Rules()
 
@@ -42,6 +42,21 @@ def test_who_comes_back_is_known_by_its_looks(likeness, same, pairs):
 
 
 @pytest.mark.parametrize(
+    ("iou", "scores", "gone"),
+    [
+        ([[1, 0.8], [0.8, 1]], (0.9, 0.5), {1: 0}),
+        ([[1, 0.8], [0.8, 1]], (0.5, 0.9), {0: 1}),
+        ([[1, 0.8], [0.8, 1]], (0.5, 0.5), {1: 0}),
+        ([[1, 0.6], [0.6, 1]], (0.9, 0.5), {}),
+        ([[1, 0.8, 0.5], [0.8, 1, 0.8], [0.5, 0.8, 1]], (0.9, 0.8, 0.7), {1: 0}),  # who is gone takes nobody along
+        (np.zeros((0, 0)), (), {}),
+    ],
+)
+def test_of_detections_of_one_thing_the_surest_counts(iou, scores, gone):
+    assert doubles(np.array(iou, float), scores, RULES) == gone
+
+
+@pytest.mark.parametrize(
     ("inside", "iou", "pairs", "spread"),
     [
         ([[1.0], [0.9]], 0.0, {0: 0}, {0}),  # two detections, apart, in one object
@@ -56,27 +71,11 @@ def test_an_object_that_has_run_over_onto_another(inside, iou, pairs, spread):
     assert overflown(np.array(inside), among, pairs, RULES) == spread
 
 
-@pytest.mark.parametrize(
-    ("looks", "confirmed"),
-    [
-        ([("dog", 0.9)], True),
-        ([("dog", 0.5)], False),  # one look that is not sure
-        ([("dog", 0.5), ("dog", 0.4)], True),
-        ([("dog", 0.5), ("cat", 0.4)], True),  # an object, whatever it is
-    ],
-)
-def test_a_sure_look_or_two_make_an_object(looks, confirmed):
-    life = Life(0, 0)
-    for at, look in enumerate(looks):
-        life.look(8 * at, *look)
-    assert life.confirmed(RULES) is confirmed
-
-
 def test_the_class_is_voted_by_scores():
     life = Life(0, 0)
     for at, look in enumerate([("dog", 0.4), ("cat", 0.5), ("dog", 0.3)]):
         life.look(8 * at, *look)
-    assert (life.name, life.best, life.seen) == ("dog", 0.5, 16)
+    assert (life.name, life.first_name, life.seen) == ("dog", "dog", 16)
     assert Life.from_json(life.to_json()) == life
 
 
@@ -101,12 +100,3 @@ def test_when_it_was_away():
         life.sight(frame)
     assert (life.left, life.back, life.seen) == (3, 9, 10)
     assert [frame for frame in range(12) if life.away_at(frame)] == [4, 5, 6, 7, 8]
-
-
-def test_numbers_of_one_object_are_taken_together():
-    lives = {1: Life(0, 9), 2: Life(3, 9), 3: Life(5, 9, same_as=1), 4: Life(7, 9, same_as=3)}
-    for number, name, score in ((1, "pair", 0.9), (3, "circle", 0.5), (4, "pair", 0.3)):
-        lives[number].look(9, name, score)
-    roots, whole = as_one(lives)
-    assert roots == {1: 1, 2: 2, 3: 1, 4: 1}
-    assert (whole[1].looks, whole[1].best, whole[1].name, set(whole)) == (3, 0.9, "pair", {1, 2})

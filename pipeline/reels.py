@@ -1,0 +1,167 @@
+"""How far films have come, and what is next to do on each: a segment after the other, from the state of the last.
+
+Knows keys and the store, as `plan` does for pictures.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.jobs import Following, Job
+from pipeline.labelled import Chain, Labelled, replayed
+from pipeline.records import Clip, sha256_of, to_blob
+from pipeline.segments import Reel, key_frame
+from pipeline.stages import Identify, Stage
+from pipeline.store import Failure, Result, Store
+
+Counts = Counter[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Way:
+    """How far a film has come: the results of its segments, up to the first one that is stale.
+
+    `followed` says that all segments have come through the tracker, `whole` that the film has its objects.
+    """
+
+    reel: Reel
+    chains: list[Chain] = field(default_factory=list)
+    followed: bool = False
+    whole: bool = False
+    failure: Failure | None = None
+
+    @property
+    def labelled(self) -> Labelled:
+        """The film with its results, if it is whole."""
+        clips = [clip for _, clip in self.reel.segments()]
+        return Labelled(self.reel.whole, tuple(zip(clips, self.chains, strict=True)))
+
+    @property
+    def frames_left(self) -> int:
+        """How many frames no tracker has seen."""
+        clips = [clip for _, clip in self.reel.segments()]
+        return sum(len(clip.frames) for clip in clips[len(self.chains) - (not self.followed) :])
+
+
+def way(reel: Reel, stages: Sequence[Stage], store: Store, counts: Counts | None = None) -> Way:
+    """Follow a film's results from segment to segment, opening none; adds what went to `counts` if it is whole."""
+    out = Way(reel)
+    went = Counts()
+    scene_before, before = -1, ""
+    for scene, clip in reel.segments():
+        out.chains.append(own := _chain(clip, stages[:-1], store, before if scene == scene_before else "", went))
+        out.failure = own.failure
+        if len(own.keys) < len(stages) - 1:
+            return out
+        scene_before, before = scene, own.keys[-1]
+    out.followed = True
+    for _, own, key in _identify_keys(out, stages[-1]):
+        if not _added(own, stages[-1].name, key, store.result(key), went):
+            return out
+    out.whole = True
+    if counts is not None:
+        counts.update(went)
+    return out
+
+
+def _chain(clip: Clip, stages: Sequence[Stage], store: Store, before: str, went: Counts) -> Chain:
+    out = Chain(digest=clip.digest())
+    for stage in stages:
+        key = stage.film_key(clip, out.digest, before)
+        if not _added(out, stage.name, key, store.result(key), went):
+            break
+    return out
+
+
+def _added(chain: Chain, stage: str, key: str, found: object, went: Counts) -> bool:
+    """Whether there is a result that the chain now has, too."""
+    if isinstance(found, Failure):
+        chain.failure = found
+    if found is None or isinstance(found, Failure):
+        return False
+    chain.keys.append(key)
+    chain.digest = found.output  # type: ignore[attr-defined]
+    went.update({(stage, reason): n for reason, n in found.counts.items()})  # type: ignore[attr-defined]
+    return True
+
+
+def _identify_keys(at: Way, stage: Stage) -> list[tuple[Clip, Chain, str]]:
+    """The keys of a film's last stage: each has the results of all its segments in it."""
+    film = sha256_of([chain.keys[-1] for chain in at.chains])
+    clips = (clip for _, clip in at.reel.segments())
+    return [(clip, own, stage.key(clip, own.digest, film)) for clip, own in zip(clips, at.chains, strict=True)]
+
+
+def next_job(at: Way, stages: Sequence[Stage], store: Store) -> Job:
+    """The next segment to work on, with the state that it goes on from.
+
+    That is the first one that is stale; where the state before it is not kept, the first one after a state that is,
+    or the first of the scene.
+    """
+    segments = list(at.reel.segments())
+    number = len(at.chains) - 1
+    begin = next(i for i, (scene, _) in enumerate(segments) if scene == segments[number][0])
+    film = at.reel.whole.id
+    tracked = [chain.keys[-1] for chain in at.chains[begin:number]]
+    kept = store.state(film, tracked)
+    before, state = kept or ("", b"")
+    if tracked:
+        number = begin + (tracked.index(before) + 1 if kept else 0)
+    return _job(segments[number][1], at.chains[number], stages[:-1], Following(film, before, state), store)
+
+
+def _job(clip: Clip, done: Chain, stages: Sequence[Stage], following: Following, store: Store) -> Job:
+    first = min(len(done.keys), len(stages) - 1)
+    memory: dict[tuple[str, str, str], bytes] = {}
+    scopes = [stage.scope for stage in stages[first:-1] if stage.scope]
+    for at in [at for at, frame in enumerate(clip.frames) if frame.key and scopes]:
+        id_ = key_frame(clip, at, following.film).id
+        memory |= {(id_, *which): blob for which, blob in store.memory(id_, scopes).items()}
+    return Job(replayed(clip, done.keys[:first], store), first, memory, following)
+
+
+def identified(at: Way, stage: Identify, store: Store) -> list[Result]:
+    """The last stage, over all segments of a film that were followed: a result each."""
+    roster = stage.roster()
+    segments = [(scene, clip, own) for (scene, clip), own in zip(at.reel.segments(), at.chains, strict=True)]
+    for scene, clip, own in segments:
+        roster.add(scene, replayed(clip, own.keys, store))
+    roster.settle()
+    out = []
+    for (scene, clip, own), (_, _, key) in zip(segments, _identify_keys(at, stage), strict=True):
+        before = replayed(clip, own.keys, store)
+        changes = roster.changes(scene, before)
+        drops = tuple(drop for change in changes for drop in change.drops)
+        out.append(Result(key, clip.id, stage.name, before.after(changes).digest(), drops, to_blob(changes)))
+    return out
+
+
+class Queue:
+    """Films on their way, so many at once, of each one segment at a time: the next one needs what it leaves."""
+
+    def __init__(self, reels: Sequence[Reel], stages: Sequence[Stage], store: Store, at_once: int) -> None:
+        self.stages, self.store, self.at_once = stages, store, at_once
+        self._waiting = deque(reels)
+        self._ready: deque[Reel] = deque()
+        self._busy: dict[str, Reel] = {}
+
+    def jobs(self) -> Iterator[Job | None]:
+        """What can be worked on, as it comes; `None` says that an answer has to come before there is more."""
+        while self._waiting or self._ready or self._busy:
+            if not self._ready and self._waiting and len(self._busy) < self.at_once:
+                self._ready.append(self._waiting.popleft())
+            if not self._ready:
+                yield None
+                continue
+            reel = self._ready.popleft()
+            at = way(reel, self.stages, self.store)
+            if at.followed or at.failure:
+                continue
+            self._busy[reel.whole.name] = reel
+            yield next_job(at, self.stages, self.store)
+
+    def answered(self, name: str, well: bool) -> None:
+        """What was found in a film's segment is committed, or the film cannot go on."""
+        reel = self._busy.pop(name)
+        if well:
+            self._ready.append(reel)

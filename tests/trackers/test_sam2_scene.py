@@ -1,0 +1,107 @@
+"""Detections to tracks with the tiny SAM 2: identities, births, segments. The detections are the truth's boxes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.evaluate.of_films import evaluate_films
+from pipeline.records import Clip, Frame, concatenate, empty
+from pipeline.seams import Device
+from pipeline.segments import reel
+from pipeline.toyworld import film
+from pipeline.trackers.identities import Roster
+from pipeline.trackers.sam2 import Sam2
+
+SEED = 10_000_000
+OPTIONS = Sam2(model="tiny-sam2")
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return OPTIONS.open(Device())
+
+
+def truth_of(toy):
+    frames = tuple(Frame(at, at / 24, found.size_hw) for at, found in enumerate(toy.found))
+    return Clip("toy", "toy.mp4", "", frames, None, tuple(toy.found))
+
+
+def seeded(truth, length=240, apart_from=()):
+    """The segments of a film, with what a perfect detector says on key frames, some of which it misses."""
+
+    def seen(frame):
+        found = truth.found[frame.index]
+        if not frame.key or frame.index in apart_from:
+            return empty(found.size_hw)
+        rows = found.take(np.flatnonzero(found.visible))
+        return replace(rows, masks=None, track_ids=None, visible=None, scores=np.full(len(rows), 0.9, np.float32))
+
+    ((*segments,),) = reel(replace(truth, found=()), (), OPTIONS.every, length).scenes
+    return [replace(clip, found=tuple(map(seen, clip.frames))) for clip in segments]
+
+
+def followed(tracker, toy, segments):
+    """The segments as the tracker leaves them, and what the last one leaves."""
+    state, out = b"", []
+    for clip in segments:
+        changes, state = tracker.track(clip, iter(toy.rgb[[frame.index for frame in clip.frames]]), state)
+        out.append(clip.after(changes))
+    return out, state
+
+
+def joined(truth, clips):
+    return replace(truth, found=tuple(found for clip in clips for found in clip.found))
+
+
+def identified(clips, options=OPTIONS):
+    roster = Roster(options)
+    for clip in clips:
+        roster.add(0, clip)
+    roster.settle()
+    return [clip.after(roster.changes(0, clip)) for clip in clips]
+
+
+def test_a_film_is_followed_from_key_frames(tracker):
+    toy = film(SEED, 0, "leaving", 24)
+    truth = truth_of(toy)
+    clips, _ = followed(tracker, toy, seeded(truth))
+    found = joined(truth, identified(clips))
+    scores = evaluate_films([truth], {truth.name: found}, rules="all", pairing="class")
+    assert scores.over_all["j_and_f"] > 0.85
+    assert (scores.over_all["switches"], scores.over_all["false"]) == (0, 0)
+
+
+@pytest.mark.parametrize("length", [8, 16])
+@pytest.mark.parametrize("apart_from", [(), (0, 8)])
+def test_in_segments_it_is_the_same_film(tracker, length, apart_from):
+    """Each goes on from what the one before left, as bytes; what is born late is followed back no farther than that."""
+    toy = film(SEED, 0, "leaving", 24)
+    truth = truth_of(toy)
+    whole, end = followed(tracker, toy, seeded(truth, apart_from=apart_from))
+    parts, state = followed(tracker, toy, seeded(truth, length, apart_from))
+    assert len(parts) == {8: 3, 16: 2}[length]
+    assert joined(truth, parts).digest() == joined(truth, whole).digest()
+    assert state == end
+
+
+def test_what_is_born_late_is_followed_back(tracker):
+    """The detector sees nothing on the first key frame: eight frames later all are there, and so they were before."""
+    toy = film(SEED, 1, "wandering", 12)
+    (clip,), _ = followed(tracker, toy, seeded(truth_of(toy), apart_from=(0,)))
+    assert len(clip.found[8]) > 1
+    assert [len(found) for found in clip.found[1:8]] == [len(clip.found[8])] * 7
+    assert len(clip.found[0]) == 0
+
+
+def test_two_detections_of_one_thing_are_one_object(tracker):
+    """Two prompts, two boxes that differ a little: the surer one is the object."""
+    toy = film(SEED, 0, "wandering", 1)
+    (clip,) = seeded(truth_of(toy))
+    (found,) = clip.found
+    less = np.full(len(found), 0.5, np.float32)
+    again = replace(found, boxes_xyxy=found.boxes_xyxy + 0.5, names=("emu",) * len(found), scores=less)
+    both = concatenate([again, found], found.size_hw)
+    (change,), _ = tracker.track(replace(clip, found=(both,)), iter(toy.rgb), b"")
+    assert change.columns["names"] == found.names
+    assert [(drop.row, drop.reason) for drop in change.drops] == [(row, "other_class_twin") for row in range(len(less))]
