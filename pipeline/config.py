@@ -39,11 +39,9 @@ class Export(BaseModel):
     hard_link: bool = Field(False, description="exported pictures share their bytes with the source")
     frames: Literal["png", "jpg"] | None = Field(
         None,
-        description="the kind of picture that frames of films become; by default exact, but where only JPEG is read",
+        description="what frames of films become; by default png, and jpg where nothing else is read",
     )
-    every: int = Field(
-        1, ge=1, description="of a film, one of so many frames becomes a picture, in formats of pictures"
-    )
+    every: int = Field(1, ge=1, description="in formats of pictures, one of so many frames of a film becomes one")
 
     @field_validator("formats")
     @classmethod

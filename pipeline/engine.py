@@ -110,12 +110,15 @@ class _Run:
     watch: Watch
     stopped: Stop
     summary: Summary = field(default_factory=Summary)
+    at_work: list[str] = field(default_factory=list)
 
     def work(self, found: Survey) -> list[Failed]:
         """Bring every clip through the stages; raises `Interrupted` after committing what was in hand."""
         clips = [(clip, done) for clip in found.clips if self.is_stale(done := chain(clip, self.stages, self.store))]
         ways = [way(reel, self.film_stages, self.store) for reel in found.reels]
         reels = [at.reel for at in ways if not at.whole and not at.failure]
+        passes = [self.stages if found.clips or not found.reels else [], self.film_stages if found.reels else []]
+        self.at_work = list(dict.fromkeys(stage.name for stages in passes for stage in stages))
         self.watch.begin("labelling", len(clips) + sum(at.frames_left for at in ways))
         self.count(Answer())
         failed: list[Failed] = []
@@ -196,7 +199,8 @@ class _Run:
             with self.store.writing():
                 self.store.add(results)
                 self.store.forget_state(reel.whole.id)
-            self.count(Answer(seconds={last.name: time.perf_counter() - began}, pictures={last.name: len(results)}))
+            seconds = {last.name: time.perf_counter() - began}
+            self.count(Answer(seconds=seconds, pictures={last.name: len(reel.whole.frames)}))
 
     def runner(self, alone: bool) -> Here | Processes:
         """Where batches run; `alone` is one at a time in a process of its own."""
@@ -211,7 +215,7 @@ class _Run:
 
     def count(self, answer: Answer) -> None:
         """Add to what each stage computed in this run, and how long it took."""
-        for name in dict.fromkeys(stage.name for stage in [*self.stages, *self.film_stages]):
+        for name in self.at_work:
             said = self.summary.stages.setdefault(name, {"computed": 0, "asked": 0, "seconds": 0.0})
             said["computed"] += answer.pictures.get(name, 0)
             said["asked"] += answer.asked.get(name, 0)

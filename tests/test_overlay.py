@@ -196,6 +196,7 @@ def test_same_input_same_bytes_and_no_clock(tmp_path):
     first, second = (written(clip, name)[0] for name in ("1.mp4", "2.mp4"))
     assert first.read_bytes() == second.read_bytes()
     assert b" threads=1 " in first.read_bytes()  # as x264 says itself; with more, bytes depend on how many
+    assert b"btrt" not in first.read_bytes()  # of the buffer it tells, libav writes what lay in memory, now and then
     head = dict(boxes_of_file(first))["moov"]
     for name in (b"mvhd", b"tkhd", b"mdhd"):
         at = head.index(name) + 8  # behind name, version and flags: when it was made, and when changed
@@ -217,6 +218,19 @@ def test_a_mask_is_half_its_color_with_an_outline_in_full(tmp_path):
         assert np.abs(middle - (np.array(COLORS[1]) + GREY) / 2).max() < 8
         assert np.abs(edge.mean(0) - COLORS[1]).max() < 25  # a line of three pixels: chroma has half the resolution
         assert np.abs(rgb[y1 + 12 :, :, :].mean(-1)[: 6 * FACTOR] - GREY).max() < 8
+
+
+def test_lines_have_a_rim_that_is_seen_on_an_object_of_their_color():
+    rgb = np.full((*SIZE_HW, 3), COLORS[1], np.uint8)
+    code = square(5, 20, 25, 40, SIZE_HW)
+    for codes in ([code], [None]):
+        bgr = overlay.Painter(SIZE_HW).painted(
+            rgb, instances([(5, 20, 25, 40)], size_hw=SIZE_HW, masks=codes, track_ids=[2])
+        )
+        across = (bgr[30 * FACTOR] == 0).all(-1)
+        assert across[5 * FACTOR - 4 : 5 * FACTOR + 4].any()
+        assert across[25 * FACTOR - 4 : 25 * FACTOR + 4].any()
+        assert across.sum() < 10
 
 
 def test_a_row_without_a_mask_is_a_box():

@@ -40,6 +40,11 @@ def evaluate_film_run(
     return replace(scores, notes=tuple(_notes(scores, found, reading)))
 
 
+def has_films(truth: Path) -> bool:
+    """Whether truth is of films: a DAVIS folder, or a dataset in a format for them."""
+    return davis.is_davis(truth) or format_of(format_at(truth)).films
+
+
 def _with_classes(reading: Reading) -> tuple[Iterator[Clip], bool]:
     """The clips, and whether an object of them has a class; they are looked at up to the first that does."""
     seen: list[Clip] = []

@@ -29,7 +29,7 @@ def evaluate_run(config: Config, store: Store, truth: Path, max_detections: int 
     detected: dict[str, Instances] = {}
     final: dict[str, Instances] = {}
     lost = 0
-    for one in labelled(store):
+    for one in (one for one in labelled(store) if not one.whole.is_film):
         ((clip, chain),) = one.parts
         clip = replayed(clip, chain.keys[:1], store)
         detected[clip.name] = clip.found[0]

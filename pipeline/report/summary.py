@@ -47,13 +47,16 @@ def in_one_line(text: str) -> str:
 def show(summary: "Summary", out: Path) -> str:
     """What a run did: pictures, objects, what was computed, what went."""
     rows = [("pictures", f"{summary.pictures} of {summary.files} files")]
+    if summary.films:
+        rows.append(("films", f"{summary.films}, of {summary.frames} frames"))
     for name, dataset in summary.datasets.items():
         rows.append((name, f"{dataset['objects']} objects in {dataset['place']}"))
         rows.append(("", _in_line(dataset["by_class"])))
         rows += fidelity_rows(dataset)
+    what = "pictures" if not summary.films else "pictures and frames" if summary.pictures else "frames"
     for stage, did in summary.stages.items():
         rate = f", {did['computed'] / did['seconds']:.1f}/s" if did["computed"] and did["seconds"] else ""
-        rows.append((stage, f"{did['computed']:.0f} pictures computed{rate}, model asked about {did['asked']:.0f}"))
+        rows.append((stage, f"{did['computed']:.0f} {what} computed{rate}, model asked about {did['asked']:.0f}"))
     for reason, count in summary.aside.items():
         rows.append(("set aside", f"{count}: {in_words(reason)}"))
     for stage, reasons in summary.drops.items():

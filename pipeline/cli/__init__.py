@@ -1,0 +1,9 @@
+"""The command line: parse, call, print. Results go to stdout, words for people to stderr.
+
+Imports wait until a command needs them: `masklet --help` costs no more than click.
+"""
+
+from pipeline.cli import datasets, demo, looking, runs
+from pipeline.cli.group import main
+
+__all__ = ["datasets", "demo", "looking", "main", "runs"]

@@ -1,0 +1,85 @@
+"""What commands ask for: a run to be made, a run that is there, results for machines."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.store import Store
+
+DEFAULT_CONFIG = "florence2_sam2"
+"""What a run is, where no config is named."""
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
+RUN = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+
+def about_the_run(command: Any) -> Any:
+    """The arguments that say what a run is."""
+    for option in (
+        click.argument("words", nargs=-1, metavar="[CONFIG] [SOURCE] [KEY=VALUE]..."),
+        click.option(
+            "--source", metavar="PATH", help="The source, said otherwise: a folder, a file, or a list of files."
+        ),
+        click.option(
+            "--ontology", metavar="FILE|WORDS", help="A YAML file, a name that masklet carries, or 'dog, cat'."
+        ),
+        click.option("--out", metavar="DIR", help="Where the run lives. [outputs/NAME-OF-CONFIG, else -OF-SOURCE]"),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pictures and films."),
+        AS_JSON,
+    ):
+        command = option(command)
+    return command
+
+
+def asked_for(
+    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None
+) -> "tuple[Config, Path]":
+    """The configuration that a command line means, and the run's folder."""
+    from pipeline.config import load
+
+    overrides = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word]
+    configs = [name for name in names if not _is_source(name)]
+    places = [name for name in names if _is_source(name)] + ([source] if source is not None else [])
+    if len(configs) > 1 or len(places) > 1 or not (configs or places):
+        raise click.UsageError("name a source, a config or both, as in: masklet run photos/ --ontology 'dog, cat'")
+    overrides += [f"source.path={json.dumps(place)}" for place in places]
+    if ontology is not None:
+        overrides.append(f"ontology={json.dumps(ontology)}")
+    config = load(configs[0] if configs else DEFAULT_CONFIG, overrides)
+    return config, Path(out) if out else Path("outputs") / Path([*configs, *places][0]).absolute().stem
+
+
+def _is_source(name: str) -> bool:
+    """Whether a word on the command line is a place of pictures: it is there, and no config has its name."""
+    from pipeline.shipped import candidates
+
+    suffixes = (".yaml", ".yml")
+    if name.endswith(suffixes) or not Path(name).exists():
+        return False
+    return name.endswith("/") or not any(file.suffix in suffixes for file in candidates(name, "configs", suffixes))
+
+
+def store_of(run_folder: Path) -> "Store":
+    """The store of a run; raises `ConfigError` where there is none."""
+    from pipeline.store import Store
+
+    if not (run_folder / "run.db").is_file():
+        raise ConfigError(f"{run_folder}: no run.db there; name the folder of a run")
+    return Store(run_folder / "run.db")
+
+
+def warn(config: "Config", place: Path | None = None) -> list[str]:
+    """Say on stderr what is allowed and probably not meant."""
+    from pipeline.report.warn import warnings
+
+    said = warnings(config, place)
+    for warning in said:
+        click.echo(f"masklet: warning: {warning}", err=True)
+    return said

@@ -1,0 +1,132 @@
+"""The commands of a run: run it, say what it would do, check it, say how it stands, export it again."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.asking import AS_JSON, RUN, about_the_run, asked_for, store_of, warn
+from pipeline.cli.group import main
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+
+@main.command()
+@about_the_run
+@click.option("--reuse", multiple=True, metavar="RUN", help="Look results up in another run too (repeatable).")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes. [run.workers]")
+@click.option("--max-quarantined", type=click.IntRange(0), metavar="N", help="Exit 3 if more files are set aside.")
+@click.option("--fail-on-empty", is_flag=True, help="Exit 4 if there is no picture and no film.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing: as `masklet plan`.")
+def run(
+    words: tuple[str, ...],
+    source: str | None,
+    ontology: str | None,
+    out: str | None,
+    limit: int | None,
+    as_json: bool,
+    reuse: tuple[str, ...],
+    workers: int | None,
+    max_quarantined: int | None,
+    fail_on_empty: bool,
+    dry_run: bool,
+) -> None:
+    """Label pictures and films, and write a dataset. The same command again goes on where it stopped."""
+    from pipeline import engine
+    from pipeline.progress import Progress
+    from pipeline.quiet import library_noise_to
+    from pipeline.report.summary import judge, show
+
+    if workers is not None:
+        words = (*words, f"run.workers={workers}")
+    config, place = asked_for(words, source, ontology, out)
+    if dry_run:
+        show_plan(config, place, limit, as_json)
+        return
+    warn(config)
+    with library_noise_to(place / "libraries.log"), Progress() as progress:
+        summary = engine.run(config, place, [Path(other) for other in reuse], limit, progress)
+    click.echo(json.dumps(summary.to_json(), ensure_ascii=False) if as_json else show(summary, place))
+    judge(summary, place, max_quarantined, fail_on_empty)
+
+
+@main.command()
+@about_the_run
+def plan(
+    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Say what a run would compute, and what is known already."""
+    config, place = asked_for(words, source, ontology, out)
+    show_plan(config, place, limit, as_json)
+
+
+@main.command()
+@about_the_run
+def check(
+    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Check a configuration, its models and its source, without computing anything."""
+    from pipeline import sources
+    from pipeline.report.summary import table
+
+    config, place = asked_for(words, source, ontology, out)
+    for stage in [*config.stages(), *config.film_stages()]:
+        stage.identity()  # needs every file of weights
+    files = sources.files(config.source, apart_from=place)[:limit]
+    warnings = warn(config, place)
+    said = {
+        "source": f"{config.source.path}: {len(files)} files",
+        "classes": ", ".join(f"{number} {name}" for name, number in config.ontology.numbers().items()),
+        **config.backends,
+        "device": f"{config.run.on.name}, {config.run.threads} thread(s)",
+        "formats": ", ".join(config.export.formats),
+        "out": str(place),
+    }
+    click.echo(json.dumps({**said, "warnings": warnings}) if as_json else table("ready to run", list(said.items())))
+
+
+@main.command()
+@RUN
+@click.option("--ledger", is_flag=True, help="List everything that did not reach the dataset, and why.")
+@AS_JSON
+def status(run_folder: Path, ledger: bool, as_json: bool) -> None:
+    """Say what a run has, and what was set aside."""
+    from pipeline.engine import read_summary
+    from pipeline.report.summary import show_ledger, show_status
+
+    with store_of(run_folder) as store:
+        if ledger:
+            for line in show_ledger(store, as_json):
+                click.echo(line)
+        else:
+            click.echo(show_status(run_folder, store, read_summary(run_folder), as_json))
+
+
+@main.command()
+@RUN
+@click.option("--format", "name", required=True, metavar="NAME", help="A format: see `masklet ls`.")
+@AS_JSON
+def export(run_folder: Path, name: str, as_json: bool) -> None:
+    """Write a run's records as a dataset, once more or in another format."""
+    from pipeline import engine
+    from pipeline.config import load
+    from pipeline.report.summary import fidelity_rows, table
+
+    config = load(run_folder / "config.yaml", [f"export.formats=[{json.dumps(name)}]"])
+    exported = engine.export_again(config, run_folder, name)
+    rows = [(key, str(exported[key])) for key in ("place", "pictures", "objects")] + fidelity_rows(exported)
+    click.echo(json.dumps(exported) if as_json else table(f"wrote {name}", rows))
+
+
+def show_plan(config: "Config", place: Path, limit: int | None, as_json: bool) -> None:
+    """Say what a run would do."""
+    from pipeline.plan import outlook, survey
+    from pipeline.report.summary import show_work
+    from pipeline.store import Store
+
+    db = place / "run.db"
+    store = Store(None, [db] if db.is_file() else [])
+    work = outlook(survey(config, store, place, limit), config.stages(), store)
+    click.echo(show_work(work, as_json))
