@@ -49,10 +49,12 @@ CLOCK = 90_000
 """Ticks a second, as in MPEG: times are right to 6 microseconds."""
 USUAL_RATE, MOST_RATE = 24, 240
 """Frames a second where a film has one frame; and at most, for a player that asks what it has to be able to do."""
-MP4 = {"movflags": "faststart", "write_btrt": "0"}
-"""What a player has to know comes first; no box of bit rates: libav puts there what lay in memory before."""
-X264 = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "48", "threads": "1"}
-"""Frames lie in the order in which they are shown, at most 48 depend on one, and no byte on the number of cores."""
+X264 = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "48", "threads": "1", "x264-params": "cpu-independent=1"}
+"""Frames lie in the order in which they are shown, and at most 48 depend on one.
+
+Bytes do not depend on how many threads there are, nor on the processor: of x264's faster ways for some (build 165) one
+depends now and then on what lay in memory before.
+"""
 COLORIMETRY = {"color_range": 1, "colorspace": 1, "color_primaries": 1, "color_trc": 1}
 """ITU-R BT.709 from 16 to 235, in libav's numbers: said, so that no player has to guess."""
 
@@ -241,7 +243,7 @@ def _encoder(to: Path, size_hw: masks.Size, ticks: Sequence[int]) -> Iterator[An
     last = lasting[ticks[-2]] if span else CLOCK // USUAL_RATE
     h, w = size_hw
     odd = [(0, h % 2), (0, w % 2), (0, 0)]
-    with av.open(str(to), "w", format="mp4", options=MP4) as container:
+    with av.open(str(to), "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate, X264, width=w + w % 2, height=h + h % 2, pix_fmt="yuv420p")
         stream.time_base = stream.codec_context.time_base = Fraction(1, CLOCK)
         for name, number in COLORIMETRY.items():

@@ -29,7 +29,7 @@ def test_the_backend_of_the_page_runs_as_the_page_says(monkeypatch):
     (code,) = blocks(BACKENDS, "python")
     Path("blobs.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(".")
-    typed("demo", "--pictures", "2")
+    typed("demo", "--pictures", "2", "--films", "0")
     command = re.search(r"^masklet (run demo .*)$", BACKENDS.read_text(encoding="utf-8"), re.MULTILINE)[1]
     assert re.search(r"^pictures +2 of 2 files$", typed(*command.split(), "--out", "blobs").stdout, re.MULTILINE)
 
@@ -77,7 +77,8 @@ SHOWN = [(path, line) for path in (README, *sorted((HOME / "configs").glob("*.ya
 
 @pytest.mark.parametrize(("document", "line"), SHOWN, ids=[f"{path.stem}: {line}" for path, line in SHOWN])
 def test_every_command_that_is_shown_means_something(document, line):
-    Path("photos").mkdir()
+    for folder in ("photos", "films"):
+        Path(folder).mkdir()
     verb, *words = shlex.split(line, comments=True)
     result = CliRunner().invoke(cli.main, ["plan", *words] if verb == "run" else [verb, "--help"])
     assert result.exit_code in (0, 11), result.stderr  # 11: understood, and the model is not on this machine

@@ -76,7 +76,7 @@ def contents(folder):
         (["export", "pictures", "--format", "coco"], 2, "masklet: "),
         ([*RUN, "--max-quarantined", "0"], 0, ""),
         ([*RUN, "--source", "empty"], 0, ""),
-        ([*RUN, "--source", "empty", "--fail-on-empty"], 4, "masklet: no picture reached the dataset"),
+        ([*RUN, "--source", "empty", "--fail-on-empty"], 4, "masklet: no picture or film reached the dataset"),
         ([*RUN, "--source", "damaged", "--max-quarantined", "0"], 3, "1 files were set aside, 0 are allowed"),
         ([*RUN, "detect={backend: yolox, model: no.onnx}"], 11, "masklet: no.onnx: no such file"),
         ([*RUN, "detect={backend: yolox, model: damaged/cut.jpg}"], 11, "damaged, or not an ONNX file"),
@@ -399,7 +399,7 @@ def test_a_config_that_begins_with_a_dash(pictures):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     desk = tmp_path_factory.mktemp("demo")
-    said = masklet("demo", "--pictures", "6", "--json", cwd=desk)
+    said = masklet("demo", "--pictures", "6", "--films", "1", "--json", cwd=desk)
     assert said.returncode == 0, said.stderr
     return desk / "outputs/demo", json.loads(said.stdout)
 
@@ -414,10 +414,27 @@ def test_the_demo_ends_with_a_dataset_and_its_scores(demo):
     assert said["grabcut"] == json.loads(baseline.stdout)
 
 
+def test_the_demo_has_films(demo):
+    out, said = demo
+    assert (said["films"]["films"], said["films"]["frames"]) == (1, 32)
+    assert said["film_scores"]["over_all"]["j_and_f"] > 0.9
+    assert said["film_scores"]["over_all"]["switches"] == 0
+    scores = here("evaluate", out / "films", "--truth", out / "scenes/truth", "--json")
+    assert said["film_scores"] == json.loads(scores.stdout)
+    assert (out / "films/overlays/00_wandering.mp4").is_file()
+
+
+def test_overlays_of_pictures(demo, tmp_path):
+    out, _ = demo
+    said = here("overlay", out, "--out", tmp_path / "seen", "--limit", "2")
+    assert said.stdout.splitlines() == [str(tmp_path / f"seen/scene_000{n}.png.jpg") for n in (0, 1)]
+    assert all(Path(line).read_bytes().startswith(b"\xff\xd8") for line in said.stdout.splitlines())
+
+
 @pytest.mark.slow
 def test_from_words_to_masks_on_200_pictures(tmp_path):
     """Of a seed that nothing was learnt from."""
-    said = masklet("demo", "--pictures", "200", "--seed", "10000000", "--json", cwd=tmp_path)
+    said = masklet("demo", "--pictures", "200", "--films", "0", "--seed", "10000000", "--json", cwd=tmp_path)
     assert json.loads(said.stdout)["scores"]["kinds"]["mask"]["ap50"] >= 0.85
 
 
