@@ -50,7 +50,8 @@ def line(name: str) -> str:
     kept = RESULTS / f"{name}.json"
     figures = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.is_file() else []
     said = "; ".join(in_words(figure) for figure in figures if {"at_most", "at_least"} & figure.keys())
-    return f"| [{name}]({name}.py) | {claim} | {said or 'none kept'} |\n"
+    none = f"no bars: results/{name}.json" if figures else "none kept"
+    return f"| [{name}]({name}.py) | {claim} | {said or none} |\n"
 
 
 def in_words(figure: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from pipeline import dedupe, select, yamls
+from pipeline import choose, dedupe, select, split, yamls
 from pipeline.detectors import DETECTORS, DetectorOptions
 from pipeline.errors import ConfigError, MaskletError, UnknownName, nearest
 from pipeline.formats import FORMATS
@@ -21,10 +21,24 @@ from pipeline.seams import Device, Options, lookup
 from pipeline.segmenters import SEGMENTERS, SegmenterOptions
 from pipeline.shipped import find
 from pipeline.sources import Source
-from pipeline.stages import Dedupe, Detect, Identify, Segment, Select, Stage, Track
+from pipeline.stages import Dedupe, Detect, Identify, Segment, Select, Stage, Track, Verify
 from pipeline.trackers import TRACKERS, TrackerOptions
+from pipeline.verifiers import VERIFIERS, VerifierOptions
 
-SECTIONS = ("source", "ontology", "detect", "select", "segment", "dedupe", "track", "export", "run")
+SECTIONS = (
+    "source",
+    "ontology",
+    "choose",
+    "detect",
+    "verify",
+    "select",
+    "segment",
+    "dedupe",
+    "track",
+    "split",
+    "export",
+    "run",
+)
 WRITTEN_BY_US = ("made_with",)
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -91,37 +105,40 @@ class Config:
 
     source: Source
     ontology: Ontology
+    choose: choose.Rules
     detect: DetectorOptions
+    verify: VerifierOptions | None
     select: select.Rules
     segment: SegmenterOptions
     dedupe: dedupe.Rules
     track: TrackerOptions | None
+    split: split.Rules
     export: Export
     run: Run
     backends: Mapping[str, str]
 
     def stages(self) -> list[Stage]:
         """The stages of the pass over pictures, in order."""
-        on = self.run.on
-        return [
-            Detect(self.detect, self.ontology, on),
-            Select(self.select, self.ontology),
-            Segment(self.segment, on),
-            Dedupe(self.dedupe),
-        ]
+        return [*self._boxes(), Segment(self.segment, self.run.on), Dedupe(self.dedupe)]
 
     def film_stages(self) -> list[Stage]:
         """The stages of the pass over films, in order; none where films are not tracked."""
         if self.track is None:
             return []
-        detect, select_, *masks = self.stages()
-        if self.track.makes_masks:
-            masks = []
-        return [detect, select_, *masks, Track(self.track, self.run.on), Identify(self.track)]
+        boxes = self._boxes() if self.track.makes_masks else self.stages()
+        return [*boxes, Track(self.track, self.run.on), Identify(self.track)]
+
+    def _boxes(self) -> list[Stage]:
+        """The stages up to the boxes that are wanted."""
+        on = self.run.on
+        second: list[Stage] = []
+        if self.verify is not None:
+            second = [Verify(self.verify, self.select, self.ontology, on)]
+        return [Detect(self.detect, self.ontology, on), *second, Select(self.select, self.ontology)]
 
     def models(self) -> dict[str, Options]:
         """What has a model, by section."""
-        named = {"detect": self.detect, "segment": self.segment, "track": self.track}
+        named = {"detect": self.detect, "verify": self.verify, "segment": self.segment, "track": self.track}
         return {name: options for name, options in named.items() if options is not None}
 
     def fetch(self) -> None:
@@ -129,12 +146,15 @@ class Config:
         for options in self.models().values():
             options.fetch()
 
+    def section(self, name: str) -> dict[str, Any]:
+        """A section as it would be written out, every option of it."""
+        backend = {"backend": self.backends[name]} if name in self.backends else {}
+        return {**backend, **getattr(self, name).model_dump(mode="json")}
+
     def to_yaml(self, made_with: Mapping[str, Any]) -> str:
         """The whole configuration as run, which `load` reads again."""
         there = [name for name in SECTIONS if name != "ontology" and getattr(self, name) is not None]
-        sections = {name: getattr(self, name).model_dump(mode="json") for name in there}
-        for name, backend in self.backends.items():
-            sections[name] = {"backend": backend, **sections[name]}
+        sections = {name: self.section(name) for name in there}
         sections["ontology"] = self.ontology.to_json()
         ordered = {name: sections[name] for name in SECTIONS if name in sections} | {"made_with": dict(made_with)}
         return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
@@ -187,22 +207,32 @@ def from_document(document: yamls.Document) -> Config:
     track, tracker = None, ""
     if document.data.get("track") is not None:
         track, tracker = _backend(document, "track", TRACKERS, TrackerOptions, problems)
+    verify, verifier = None, ""
+    if document.data.get("verify") is not None:
+        verify, verifier = _backend(document, "verify", VERIFIERS, VerifierOptions, problems)
     parts: dict[str, Any] = {
         "source": _section(Source, document, "source", problems),
         "ontology": ontology,
+        "choose": _section(choose.Rules, document, "choose", problems),
         "detect": detect,
+        "verify": verify,
         "select": _section(select.Rules, document, "select", problems),
         "segment": segment,
         "dedupe": _section(dedupe.Rules, document, "dedupe", problems),
         "track": track,
+        "split": _section(split.Rules, document, "split", problems),
         "export": _section(Export, document, "export", problems),
         "run": _section(Run, document, "run", problems),
     }
     if isinstance(detect, DetectorOptions) and ontology is not None:
         problems += [f"{document.at(('detect',))}: detect: {line}" for line in detect.refused(ontology.prompts())]
+    if isinstance(parts["select"], select.Rules) and parts["select"].verified and document.data.get("verify") is None:
+        where = document.at(("select", "verified"))
+        problems.append(f"{where}: select.verified: nothing verifies; say verify.backend=clip and verify.model too")
     if problems:
         raise ConfigError(problems)
-    backends = {"detect": detector, "segment": segmenter} | ({"track": tracker} if track is not None else {})
+    names = {"detect": detector, "verify": verifier, "segment": segmenter, "track": tracker}
+    backends = {section: name for section, name in names.items() if name}
     return Config(**parts, backends=backends)
 
 

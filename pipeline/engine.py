@@ -28,13 +28,22 @@ from pipeline.plan import Survey, chain, job, survey
 from pipeline.process import Stop, alone_in, stoppable, write_whole
 from pipeline.reasons import in_words
 from pipeline.records import Clip
-from pipeline.reels import Queue, Way, identified, way
+from pipeline.reels import Queue, Way, identified, to_follow, way
 from pipeline.runners.local import Here, Processes, settle
 from pipeline.segments import Reel
 from pipeline.stages import Identify, Stage
 from pipeline.store import Aside, Store
 
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pycocotools", "onnxruntime", "torch", "transformers")
+LIBRARIES = (
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pycocotools",
+    "ImageHash",
+    "onnxruntime",
+    "torch",
+    "transformers",
+)
 
 
 class Watch(Protocol):
@@ -74,7 +83,7 @@ class Summary:
     @property
     def quarantined(self) -> int:
         """Files that should have been pictures of the dataset and are not; duplicates are no fault."""
-        return sum(n for reason, n in self.aside.items() if reason != "duplicate")
+        return sum(n for reason, n in self.aside.items() if reason not in ("duplicate", "near_duplicate"))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, versioned."""
@@ -90,7 +99,7 @@ def run(
         this = _Run(config, out, store, config.stages(), config.film_stages(), watch or Nobody(), stopped)
         config.fetch()
         about = config.to_yaml(made_with(config))  # raises where weights are missing
-        found = survey(config, store, out, limit)
+        found = survey(config, store, out, limit, this.looked)
         write_whole(out / "config.yaml", about)
         done = this.settle(found, this.work(found))
         this.export(done)
@@ -119,7 +128,8 @@ class _Run:
         reels = [at.reel for at in ways if not at.whole and not at.failure]
         passes = [self.stages if found.clips or not found.reels else [], self.film_stages if found.reels else []]
         self.at_work = list(dict.fromkeys(stage.name for stages in passes for stage in stages))
-        self.watch.begin("labelling", len(clips) + sum(at.frames_left for at in ways))
+        frames = sum(len(clip.frames) for at in ways for clip in to_follow(at, self.store))
+        self.watch.begin("labelling", len(clips) + frames)
         self.count(Answer())
         failed: list[Failed] = []
         if clips or reels:  # nothing is loaded for nothing
@@ -275,6 +285,12 @@ class _Run:
                 continue
             self.watch.begin(f"writing {name}", 2 * len(done))  # once written, once read back
             self.summary.datasets[name] = asdict(export(self.config, name, place, done, self.store, self.tick))
+
+    def looked(self) -> None:
+        """A file was looked at; raises `Interrupted` if somebody asked to stop."""
+        if self.stopped.signal:
+            again = "run the same command again to go on"
+            raise Interrupted(f"stopped while looking at the source; {again}", self.stopped.signal)
 
     def tick(self) -> None:
         """A picture is written, or read back; raises `Interrupted` if somebody asked to stop."""

@@ -7,13 +7,15 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Lock
 
 from pipeline import media
 from pipeline.errors import BadMedia
-from pipeline.films import Reader
+from pipeline.films import Reader, pictures_of
 from pipeline.jobs import Answer, Done, Following, Job, StageFailed
 from pipeline.media import Picture
 from pipeline.models import Models, blamed
@@ -30,6 +32,8 @@ AHEAD = 4
 """Frames that are decoded ahead of the tracker."""
 OPEN = 8
 """Films that are open at once; of each two readers, one for key frames and one for all."""
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Of each file of a film: name, size, time, inode."""
 NOTHING = Change({}, ())
 """What stages before the tracker say of a frame that is no key frame."""
 
@@ -39,7 +43,7 @@ class FilmWorker:
 
     def __init__(self, stages: Sequence[Stage], models: Models) -> None:
         self.stages, self.models = stages, models
-        self._readers: OrderedDict[tuple[str, str], Reader] = OrderedDict()
+        self._readers: OrderedDict[tuple[str, str], tuple[Stamp, Reader]] = OrderedDict()
         self._opening = Lock()
 
     def __call__(self, job: Job) -> Answer:
@@ -49,6 +53,8 @@ class FilmWorker:
             self._through(job, done, answer)
             answer.outcomes.append(done)
         except StageFailed as failed:
+            if isinstance(failed.error, BadMedia):
+                done.remembered.clear()  # it may be of other bytes
             answer.outcomes.append(failed_at(job, failed, done))
         return answer
 
@@ -59,7 +65,7 @@ class FilmWorker:
         for stage in self.stages[job.first :]:
             began = time.perf_counter()
             key = stage.film_key(clip, digest, at.key)
-            with blamed(stage):
+            with blamed(stage), self._unchanged(clip, stage):
                 if isinstance(stage, Track):
                     changes, state = self._followed(stage, clip, at)
                     done.left, asked = Following(at.film, key, state), len(clip.frames)
@@ -111,13 +117,34 @@ class FilmWorker:
         name = (clip.path, stage.name)
         with self._opening:
             if name not in self._readers:
-                if media.film_id(clip.path) != film:
-                    raise BadMedia("changed", "other bytes than when the run began")
-                self._readers[name] = Reader(clip.path)
+                stamp = _stamp(clip.path)
+                media.check_film(clip.path, film)
+                self._readers[name] = stamp, Reader(clip.path)
             self._readers.move_to_end(name)
             while len(self._readers) > 2 * OPEN:
-                self._readers.popitem(last=False)[1].close()
-            return self._readers[name]
+                self._readers.popitem(last=False)[1][1].close()
+            return self._readers[name][1]
+
+    @contextmanager
+    def _unchanged(self, clip: Clip, stage: Stage) -> Iterator[None]:
+        """Raise `BadMedia`, 'changed' if the film was written meanwhile, whatever was made of it or went wrong."""
+        try:
+            yield
+        finally:
+            stamp, reader = self._readers.get((clip.path, stage.name), (None, None))
+            if reader is not None and stamp != _stamp(clip.path):
+                self._readers.pop((clip.path, stage.name), None)
+                reader.close()
+                raise BadMedia("changed", "written while it was read")
+
+
+def _stamp(path: str) -> Stamp:
+    """What changes when a film is written, or a picture of one that is a folder."""
+    try:
+        files = pictures_of(Path(path)) if Path(path).is_dir() else [Path(path)]
+        return tuple((file.name, s.st_size, s.st_mtime_ns, s.st_ino) for file, s in ((f, f.stat()) for f in files))
+    except OSError:
+        return ()
 
 
 def _ahead(reader: Reader, numbers: Sequence[int]) -> Iterator[Rgb]:

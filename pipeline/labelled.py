@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from pipeline.records import Clip, from_blob, sha256_of
+from pipeline.records import FILM, Clip, from_blob, sha256_of
 from pipeline.store import Failure, Found, Store
 
 
@@ -30,8 +30,9 @@ class Labelled:
 
     @property
     def digest(self) -> str:
-        """The hash of what was found in all of it."""
-        return sha256_of([self.whole.id, *(chain.digest for _, chain in self.parts)])
+        """The hash of all that a dataset has of it; the last part's tells what was found in the whole."""
+        frames = [[frame.index, frame.time_s] for frame in self.whole.frames]
+        return sha256_of([self.whole.id, frames, self.parts[-1][1].digest])
 
     def replayed(self, store: Store, stages: slice = slice(None)) -> Clip:
         """The whole, with what some of its stages found, from the first on."""
@@ -55,6 +56,13 @@ def labelled(store: Store) -> Iterator[Labelled]:
         frames = tuple(frame for clip in clips for frame in clip.frames)
         chains = [Chain(own, _digest(own, store)) for own in keys]
         yield Labelled(Clip(id_, name, path, frames, rewrite), tuple(zip(clips, chains, strict=True)))
+
+
+def how_many(store: Store) -> tuple[int, int]:
+    """The pictures of the run, and its films."""
+    heads = [orjson.loads(text)[0] for text, _ in store.pictures().values()]
+    films = sum(rewrite == FILM for *_, rewrite in heads)
+    return len(heads) - films, films
 
 
 def _digest(keys: Sequence[str], store: Store) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.labelled import labelled, replayed
 from pipeline.reasons import in_words
-from pipeline.records import Clip, Drop, Instances, uids
+from pipeline.records import CONSTANT, Clip, Drop, Instances, uids
 from pipeline.store import Store
 
 
@@ -14,6 +14,7 @@ from pipeline.store import Store
 class Entry:
     """One row of the ledger. A whole picture has no class and no box; `survivor` is what stayed in its place.
 
+    A film that is in the dataset as far as it can be decoded has a row too: `frames_missing`.
     `frame` is the number of the frame, in a film.
     """
 
@@ -37,7 +38,12 @@ def entries(store: Store) -> Iterator[Entry]:
     """The ledger of the run as it stands: pictures first, then objects, in the order of pictures and stages."""
     for aside in store.aside():
         yield Entry(aside.name, aside.stage, aside.reason, aside.detail)
+    missing = [(stage, detail) for stage, reason, detail in store.notes() if reason == "frames_missing"]
     for one in labelled(store):
+        head = f"{one.whole.name}: "
+        for stage, detail in missing:
+            if detail.startswith(head):
+                yield Entry(one.whole.name, stage, "frames_missing", detail.removeprefix(head))
         for clip, chain in one.parts:
             for key in chain.keys:
                 for drop in store.drops(key):
@@ -48,11 +54,12 @@ def entries(store: Store) -> Iterator[Entry]:
 def _entry(clip: Clip, stage: str, drop: Drop) -> Entry:
     """A drop, with what the record before the stage said of its row."""
     found: Instances | None = clip.found[drop.at] if clip.found else None
-    about: dict[str, Any] = {"frame": clip.frames[drop.at].index} if len(clip.frames) > 1 else {}
+    about: dict[str, Any] = {"frame": clip.frames[drop.at].index} if clip.is_film else {}
     if found is not None and drop.row is not None:
         about["name"] = found.names[drop.row]
         about["box_xyxy"] = tuple(float(v) for v in found.boxes_xyxy[drop.row].round(3))
-        about["score"] = None if found.scores is None else round(float(found.scores[drop.row]), 4)
+        told = found.scores is not None and (found.score_kind is None or found.score_kind[drop.row] != CONSTANT)
+        about["score"] = round(float(found.scores[drop.row]), 4) if told and found.scores is not None else None
     if found is not None and drop.survivor is not None:
         about["survivor"] = uids(clip.id, found)[drop.survivor]
     return Entry(clip.name, stage, drop.reason, drop.detail, **about)

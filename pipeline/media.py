@@ -259,6 +259,16 @@ def film_id(path: str) -> str:
         raise BadMedia("unreadable", error.strerror or str(error)) from error
 
 
+def check_film(path: str, id_: str) -> None:
+    """Raise `BadMedia`, 'changed' where a film does not have this id, or is gone."""
+    try:
+        same = film_id(path) == id_
+    except BadMedia as error:
+        raise BadMedia("changed", str(error)) from error
+    if not same:
+        raise BadMedia("changed", "other bytes than when the run began")
+
+
 def _hard_linked(source: str, to: Path) -> bool:
     """Whether `to` is now a second name of the file: not on another disk, nor where there are no links."""
     try:

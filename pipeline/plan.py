@@ -5,11 +5,12 @@ which stage on it is stale. Both are used before a run, after it, and by `maskle
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import media, sources
+from pipeline import choose, media, sources
 from pipeline.config import Config
 from pipeline.errors import BadRecord
 from pipeline.formats import naming
@@ -22,7 +23,7 @@ from pipeline.stages import Stage
 from pipeline.store import Aside, Failure, Store
 from pipeline.work import memory_of
 
-COMMIT_EVERY = 512  # files looked at a commit
+COMMIT_EVERY = 512  # pictures looked at a commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +39,63 @@ class Survey:
     damaged: dict[str, str] = field(default_factory=dict)
 
 
-def survey(config: Config, store: Store, out: Path | None = None, limit: int | None = None) -> Survey:
-    """Look at every file, or remember what looking has shown; of files with the same bytes the first by name stays."""
-    files = sources.files(config.source, apart_from=out)
-    seen = _seen(files, config, store)
+def survey(
+    config: Config,
+    store: Store,
+    out: Path | None = None,
+    limit: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Survey:
+    """Look at every file, or remember what looking has shown; of files with the same bytes the first by name stays.
+
+    With a limit, no file is looked at behind the last one that is wanted. `tick` is called after every file, and may
+    raise.
+    """
     clips: dict[str, Clip] = {}
+    hashes: dict[str, int] = {}
     reels: list[Reel] = []
     aside = []
     damaged: dict[str, str] = {}
-    for file in files:
-        what = seen[file.path]
-        if what.reason or (what.film is not None and config.track is None):
-            aside.append(Aside(file.name, "choose", what.reason or "film", what.detail))
-            continue
-        clip = sources.clip(file, what)
-        if what.film is not None:
-            clip = sources.film_clip(file, what.film, what.content, config.source)
-        if unfit := _unfit_name(clip):
-            aside.append(Aside(file.name, "choose", "bad_name", unfit))
-        elif clip.id in clips:
-            aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[clip.id].name}"))
-        elif limit is None or len(clips) < limit:
-            clips[clip.id] = clip
-            if what.film is not None and config.track is not None:
-                reels.append(reel(clip, what.film.cuts, config.track.every, config.run.segment))
-                damaged |= {clip.name: what.film.damaged} if what.film.damaged else {}
+    with closing(_seen(sources.files(config.source, apart_from=out), config, store)) as looking:
+        for file, what in looking:
+            tick()
+            if what.reason or (what.film is not None and config.track is None):
+                aside.append(Aside(file.name, "choose", what.reason or "film", what.detail))
+                continue
+            clip = _clip(file, what, config)
+            if unfit := _unfit_name(clip):
+                aside.append(Aside(file.name, "choose", "bad_name", unfit))
+            elif clip.id in clips:
+                aside.append(Aside(file.name, "choose", "duplicate", f"of {clips[clip.id].name}"))
+            else:
+                clips[clip.id] = clip
+                if shown := what.hashes.get(choose.HASH):
+                    hashes[clip.id] = int(shown, 16)
+                if what.film is not None and config.track is not None:
+                    reels.append(reel(clip, what.film.cuts, config.track.every, config.run.segment))
+                    damaged |= {clip.name: what.film.damaged} if what.film.damaged else {}
+            if len(clips) == limit:
+                break
     films = {one.whole.id for one in reels}
-    return Survey([clip for clip in clips.values() if clip.id not in films], aside, reels, damaged)
+    pictures = [clip for clip in clips.values() if clip.id not in films]
+    if config.choose.near is not None:
+        near = _near_duplicates(pictures, hashes, config.choose.near)
+        aside += near.values()
+        pictures = [clip for clip in pictures if clip.name not in near]
+    return Survey(pictures, aside, reels, damaged)
+
+
+def _near_duplicates(clips: Sequence[Clip], hashes: Mapping[str, int], distance: int) -> dict[str, Aside]:
+    return {
+        clip.name: Aside(clip.name, "choose", "near_duplicate", f"of {kept.name}, distance {bits}")
+        for clip, kept, bits in choose.near_duplicates(clips, hashes, distance)
+    }
+
+
+def _clip(file: File, what: Seen, config: Config) -> Clip:
+    if what.film is None:
+        return sources.clip(file, what)
+    return sources.film_clip(file, what.film, what.content, config.source)
 
 
 def _unfit_name(clip: Clip) -> str:
@@ -76,25 +107,40 @@ def _unfit_name(clip: Clip) -> str:
     return ""
 
 
-def _seen(files: Sequence[File], config: Config, store: Store) -> dict[str, Seen]:
-    """What is known of each file by path; files that are new or were written since are looked at."""
+def _seen(files: Sequence[File], config: Config, store: Store) -> Generator[tuple[File, Seen], None, None]:
+    """What is known of each file; those that are new or were written since are looked at when their turn comes."""
     source, films_too = config.source, config.track is not None
     known = store.seen()
     asked = f"{source.max_pixels}:{source.frame_folders_fps}:{media.VERSION}"
     stamps = {file.path: f"{file.stamp}:{asked}" for file in files}
-    seen: dict[str, Seen] = {}
-    for file in files:
-        stamp, form = known.get(file.path, ("", []))
-        if stamp == stamps[file.path]:
-            seen[file.path] = Seen.from_json(form)
-    unknown = [file for file in files if file.path not in seen]
-    for begin in range(0, len(unknown), COMMIT_EVERY):
-        some = unknown[begin : begin + COMMIT_EVERY]
-        looked = {file.path: what for file, what in sources.look(some, source, films_too)}
-        seen.update(looked)
+    hashed = config.choose.near is not None
+    unknown = [
+        file
+        for file in files
+        if known.get(file.path, ("",))[0] != stamps[file.path]
+        or (hashed and not Seen.from_json(known[file.path][1]).is_hashed)
+    ]
+    new_ones = {file.path for file in unknown}
+    new: dict[str, Seen] = {}
+
+    def remember() -> None:
         with store.writing():
-            store.remember_files((path, stamps[path], what.to_json()) for path, what in looked.items() if what.lasting)
-    return seen
+            store.remember_files((path, stamps[path], what.to_json()) for path, what in new.items() if what.lasting)
+        new.clear()
+
+    with closing(sources.look(unknown, source, films_too, hashed)) as looking:
+        try:
+            for file in files:
+                if file.path not in new_ones:
+                    yield file, Seen.from_json(known[file.path][1])
+                    continue
+                _, what = next(looking)
+                new[file.path] = what
+                if len(new) == COMMIT_EVERY or what.film is not None:  # a film is decoded: it costs minutes
+                    remember()
+                yield file, what
+        finally:
+            remember()
 
 
 def chain(clip: Clip, stages: Sequence[Stage], store: Store, counts: Counter[tuple[str, str]] | None = None) -> Chain:
@@ -127,11 +173,13 @@ def job(clip: Clip, done: Chain, stages: Sequence[Stage], store: Store) -> Job:
 class Work:
     """What a run would do: per stage the pictures that go through it, and those of them that its model is asked about.
 
-    Exact for the first stale stage of a picture; for the stages behind it 'at most', since their answer may come out
-    the same, or be remembered.
+    Of films it is frames. Exact for the first stale stage of a picture; for the stages behind it 'at most', since their
+    answer may come out the same, or be remembered.
     """
 
     pictures: int = 0
+    films: int = 0
+    frames: int = 0
     aside: Counter[str] = field(default_factory=Counter)
     stale: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
@@ -142,10 +190,18 @@ class Work:
         """Whether everything is done."""
         return not self.stale
 
+    def add(self, stage: Stage, pictures: int, asked: int, exact: bool) -> None:
+        """So many pictures, or frames, go through a stage."""
+        self.stale[stage.name] += pictures
+        self.asked[stage.name] += asked
+        self.exact[stage.name] = exact and self.exact.get(stage.name, True)
+
 
 def outlook(found: Survey, stages: Sequence[Stage], store: Store) -> Work:
     """What a run over these pictures would do."""
-    work = Work(len(found.clips), Counter(a.reason for a in found.aside), exact={s.name: True for s in stages})
+    aside = Counter(a.reason for a in found.aside)
+    passed = stages if found.clips or not found.reels else []
+    work = Work(len(found.clips), aside=aside, exact={stage.name: True for stage in passed})
     for clip in found.clips:
         done = chain(clip, stages, store)
         if done.failure:
@@ -153,11 +209,9 @@ def outlook(found: Survey, stages: Sequence[Stage], store: Store) -> Work:
             continue
         first = len(done.keys)
         for number, stage in enumerate(stages[first:], first):
-            work.stale[stage.name] += 1
-            if number > first:
-                work.exact[stage.name] = False
-                work.asked[stage.name] += bool(stage.scope)
-            elif stage.scope:
+            asked = bool(stage.scope)
+            if number == first and stage.scope:
                 at = job(clip, done, stages, store)
-                work.asked[stage.name] += stage.will_ask(at.clip, memory_of(stage, [at]))
+                asked = stage.will_ask(at.clip, memory_of(stage, [at]))
+            work.add(stage, 1, asked, exact=number == first)
     return work

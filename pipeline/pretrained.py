@@ -23,10 +23,10 @@ WORDS = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 class Pretrained(Options):
-    """Options of a backend whose model is a folder in the Hub's layout.
+    """Options of a backend whose model is a folder in the Hub's layout, or a .pt file of Meta's SAM 2.
 
-    `model` is that folder, the name of one in `checkpoints/`, or a Hub id, with a revision behind an @ if wanted.
-    `dtype` is the format of weights and sums: `auto` is bfloat16 on CUDA and float32 on the CPU.
+    `model` is that folder or file, the name of one in `checkpoints/`, or a Hub id, with a revision behind an @ if
+    wanted. `dtype` is the format of weights and sums: `auto` is bfloat16 on CUDA and float32 on the CPU.
     """
 
     model: str = Field(min_length=1)
@@ -56,11 +56,12 @@ class Pretrained(Options):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """The name, the Hub's commit and the hash."""
+        """The name, the Hub's commit, the hash and the licence."""
         return {
             "model": self.model,
             "commit": checkpoints.commit(self.model),
             "sha256": checkpoints.sha256_of_folder(self.folder()),
+            "licence": checkpoints.licence(self.model),
         }
 
 

@@ -5,19 +5,21 @@ Knows the words only. A stage that drops something names a row of these tables; 
 
 PICTURES = {
     "empty_file": "the file has no bytes",
-    "not_a_picture": "not a picture in a format that masklet reads (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PPM, MPO)",
+    "not_a_picture": "not a picture in a format that masklet reads (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PPM, MPO),"
+    " nor a film (MP4, MOV, Matroska, WebM, AVI, MPEG, FLV)",
     "film": "a film, and the config does not say how to follow what is in it; add a section `track`",
-    "cut_or_damaged": "the picture is cut short or damaged; save it again from its source",
-    "too_large": "the picture has more pixels than `source.max_pixels` allows",
+    "cut_or_damaged": "the file is cut short or damaged; save it again from its source",
+    "too_large": "a picture or frame has more pixels than `source.max_pixels` allows",
     "unsupported_pixels": "pixels of a kind that has no plain 8-bit form",
     "unreadable": "the file cannot be opened; look at its permissions",
     "not_a_file": "not a regular file (a pipe, a socket, a device or a dangling link)",
     "bad_name": "the file's name cannot stand in a dataset on every system; rename it",
     "changed": "the file changed or vanished while the run was going on; run again",
-    "duplicate": "the same bytes as another picture, which is kept",
-    "backend_failed": "a model or library failed on this picture; it is tried again in the next run",
-    "worker_died": "the process that worked on this picture died; it is tried again in the next run",
-    "out_of_memory": "not enough memory even for this picture alone; it is tried again in the next run",
+    "duplicate": "the same bytes as another file, which is kept",
+    "near_duplicate": "it looks like another picture, which is kept (`choose.near`)",
+    "backend_failed": "a model or library failed on it; it is tried again in the next run",
+    "worker_died": "the process that worked on it died; it is tried again in the next run",
+    "out_of_memory": "not enough memory even for it alone; it is tried again in the next run",
 }
 
 OBJECTS = {
@@ -25,6 +27,7 @@ OBJECTS = {
     "below_threshold": "the score is below the class's threshold",
     "negative": "a negative prompt fits the same place better",
     "only_negative": "found by a prompt that only serves as a negative",
+    "not_verified": "the second model is less sure of it than `select.verified`",
     "too_small": "the box has fewer pixels than the class's `min_area_px`",
     "covers_too_much": "the box covers more of the picture than the class's `max_area_fraction`",
     "empty_mask": "the segmenter gave an empty mask",

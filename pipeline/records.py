@@ -25,6 +25,9 @@ RECORD_VERSION = 1  # of the JSON form; another number is recomputed, never misr
 FILM = "film"
 """The `rewrite` of a clip of a film: a plain reader of pictures would show none."""
 
+CONSTANT = "constant"
+"""The `score_kind` of a row whose detector gave no score: its 1 is none, and no dataset says it."""
+
 Rows = Sequence[int] | NDArray[np.int64]
 Unplaced = tuple[tuple[str, str], ...]
 
@@ -243,7 +246,8 @@ class Clip:
     """A still picture or a segment of a film: where its pixels are, and what was found in each frame.
 
     `id` is of the content, `name` is the POSIX path below the source, `path` is where the bytes are, and `rewrite` says
-    why a plain reader would show the picture differently (None: its bytes can be exported as they are).
+    why a plain reader would show the picture differently (None: its bytes can be exported as they are). `side` is where
+    a split dataset has it, '' in one that is not split (`formats.sides`).
     """
 
     id: str
@@ -252,6 +256,7 @@ class Clip:
     frames: tuple[Frame, ...]
     rewrite: str | None = None
     found: tuple[Instances, ...] = field(default=())
+    side: str = ""
 
     @property
     def is_film(self) -> bool:

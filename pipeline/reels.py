@@ -5,14 +5,16 @@ Knows keys and the store, as `plan` does for pictures.
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.jobs import Following, Job
 from pipeline.labelled import Chain, Labelled, replayed
+from pipeline.plan import Work
 from pipeline.records import Clip, sha256_of, to_blob
-from pipeline.segments import Reel, key_frame
+from pipeline.segments import Reel, key_frames
 from pipeline.stages import Identify, Stage
 from pipeline.store import Failure, Result, Store
+from pipeline.work import memory_of
 
 Counts = Counter[tuple[str, str]]
 
@@ -36,12 +38,6 @@ class Way:
         clips = [clip for _, clip in self.reel.segments()]
         return Labelled(self.reel.whole, tuple(zip(clips, self.chains, strict=True)))
 
-    @property
-    def frames_left(self) -> int:
-        """How many frames no tracker has seen."""
-        clips = [clip for _, clip in self.reel.segments()]
-        return sum(len(clip.frames) for clip in clips[len(self.chains) - (not self.followed) :])
-
 
 def way(reel: Reel, stages: Sequence[Stage], store: Store, counts: Counts | None = None) -> Way:
     """Follow a film's results from segment to segment, opening none; adds what went to `counts` if it is whole."""
@@ -50,6 +46,7 @@ def way(reel: Reel, stages: Sequence[Stage], store: Store, counts: Counts | None
     scene_before, before = -1, ""
     for scene, clip in reel.segments():
         out.chains.append(own := _chain(clip, stages[:-1], store, before if scene == scene_before else "", went))
+        store.borrow_memory(one.id for one in key_frames(clip, reel.whole.id))
         out.failure = own.failure
         if len(own.keys) < len(stages) - 1:
             return out
@@ -93,47 +90,96 @@ def _identify_keys(at: Way, stage: Stage) -> list[tuple[Clip, Chain, str]]:
 
 
 def next_job(at: Way, stages: Sequence[Stage], store: Store) -> Job:
-    """The next segment to work on, with the state that it goes on from.
+    """The next segment to work on, with the state that it goes on from."""
+    number, following = _goes_on(at, store)
+    clip = list(at.reel.segments())[number][1]
+    return _job(clip, at.chains[number], stages[:-1], following, store)
 
-    That is the first one that is stale; where the state before it is not kept, the first one after a state that is,
-    or the first of the scene.
+
+def _goes_on(at: Way, store: Store) -> tuple[int, Following]:
+    """Which segment is worked on next, and from what.
+
+    The first one that is stale; where the state before it is not kept, the first one after a state that is, or the
+    first of the scene.
     """
-    segments = list(at.reel.segments())
+    scenes = [scene for scene, _ in at.reel.segments()]
     number = len(at.chains) - 1
-    begin = next(i for i, (scene, _) in enumerate(segments) if scene == segments[number][0])
+    begin = scenes.index(scenes[number])
     film = at.reel.whole.id
     tracked = [chain.keys[-1] for chain in at.chains[begin:number]]
     kept = store.state(film, tracked)
-    before, state = kept or ("", b"")
-    if tracked:
-        number = begin + (tracked.index(before) + 1 if kept else 0)
-    return _job(segments[number][1], at.chains[number], stages[:-1], Following(film, before, state), store)
+    if kept is None:
+        return begin, Following(film)
+    return begin + tracked.index(kept[0]) + 1, Following(film, *kept)
+
+
+def to_follow(at: Way, store: Store) -> list[Clip]:
+    """The segments that the tracker still has to follow, those included for which its state is not kept."""
+    clips = [clip for _, clip in at.reel.segments()]
+    return [] if at.followed or at.failure else clips[_goes_on(at, store)[0] :]
 
 
 def _job(clip: Clip, done: Chain, stages: Sequence[Stage], following: Following, store: Store) -> Job:
     first = min(len(done.keys), len(stages) - 1)
     memory: dict[tuple[str, str, str], bytes] = {}
     scopes = [stage.scope for stage in stages[first:-1] if stage.scope]
-    for at in [at for at, frame in enumerate(clip.frames) if frame.key and scopes]:
-        id_ = key_frame(clip, at, following.film).id
-        memory |= {(id_, *which): blob for which, blob in store.memory(id_, scopes).items()}
+    for one in key_frames(clip, following.film) if scopes else ():
+        memory |= {(one.id, *which): blob for which, blob in store.memory(one.id, scopes).items()}
     return Job(replayed(clip, done.keys[:first], store), first, memory, following)
 
 
 def identified(at: Way, stage: Identify, store: Store) -> list[Result]:
-    """The last stage, over all segments of a film that were followed: a result each."""
+    """The last stage, over all segments of a film that were followed: a result each.
+
+    The hash in it is that of the whole film, so that it does not tell where segments end.
+    """
     roster = stage.roster()
     segments = [(scene, clip, own) for (scene, clip), own in zip(at.reel.segments(), at.chains, strict=True)]
     for scene, clip, own in segments:
         roster.add(scene, replayed(clip, own.keys, store))
     roster.settle()
-    out = []
+    out, digests = [], []
     for (scene, clip, own), (_, _, key) in zip(segments, _identify_keys(at, stage), strict=True):
         before = replayed(clip, own.keys, store)
         changes = roster.changes(scene, before)
+        digests += [found.digest() for found in before.after(changes).found]
         drops = tuple(drop for change in changes for drop in change.drops)
-        out.append(Result(key, clip.id, stage.name, before.after(changes).digest(), drops, to_blob(changes)))
-    return out
+        out.append(Result(key, clip.id, stage.name, "", drops, to_blob(changes)))
+    whole = sha256_of([at.reel.whole.id, *digests])
+    return [replace(result, output=whole) for result in out]
+
+
+def outlook(work: Work, reels: Sequence[Reel], stages: Sequence[Stage], store: Store) -> Work:
+    """Add what a run would do with films: in frames, of which the detector looks at key frames.
+
+    As with pictures, exact for the first stale stage of a segment.
+    """
+    for reel in reels:
+        at = way(reel, stages, store)
+        work.films += 1
+        work.frames += len(reel.whole.frames)
+        work.aside.update([at.failure.reason] if at.failure else [])
+        if at.failure or at.whole:
+            continue
+        for clip in to_follow(at, store):
+            _foreseen(work, clip, reel.whole.id, stages[:-1], store)
+        work.add(stages[-1], len(reel.whole.frames), 0, exact=at.followed)
+    return work
+
+
+def _foreseen(work: Work, clip: Clip, film: str, stages: Sequence[Stage], store: Store) -> None:
+    """Add what comes of a segment that the tracker has to follow, whatever else is known of it."""
+    done = _chain(clip, stages[:-1], store, "", Counts())
+    first = len(done.keys)
+    keys = len(list(key_frames(clip, film)))
+    for number, stage in enumerate(stages[first:-1], first):
+        asked = keys if stage.scope else 0
+        if number == first and stage.scope:
+            job = _job(clip, done, stages, Following(film), store)
+            memory = memory_of(stage, [job])
+            asked = sum(stage.will_ask(one, memory) for one in key_frames(job.clip, film))
+        work.add(stage, len(clip.frames), asked, exact=number == first)
+    work.add(stages[-1], len(clip.frames), len(clip.frames), exact=first == len(stages) - 1)
 
 
 class Queue:

@@ -17,6 +17,7 @@ from pipeline import checkpoints
 from pipeline.errors import ModelMissing
 from pipeline.pixels import Rgb
 from pipeline.pretrained import model_type, opened
+from pipeline.sam2_encoder import lighten
 from pipeline.seams import Device
 
 Floats = NDArray[np.float32]
@@ -58,6 +59,7 @@ def open_sam2(folder: Path, number_format: str, device: Device) -> "Sam2Image":
     scaling = scaling_of(folder)
     model = opened("Sam2Model", folder, number_format, device)
     fits(scaling, model, folder)
+    lighten(model.vision_encoder)
     return Sam2Image(model, scaling, PICTURES_A_CALL[device.kind], PROMPTS_A_CALL[device.kind])
 
 

@@ -66,3 +66,8 @@ def key_frame(clip: Clip, at: int, film: str) -> Clip:
     frame = clip.frames[at]
     about = sha256_of([film, frame.index])
     return replace(clip, id=about[:32], frames=(frame,), found=clip.found[at : at + 1])
+
+
+def key_frames(clip: Clip, film: str) -> Iterator[Clip]:
+    """The key frames of a segment, each as `key_frame`."""
+    return (key_frame(clip, at, film) for at, frame in enumerate(clip.frames) if frame.key)

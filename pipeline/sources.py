@@ -5,20 +5,23 @@ as the shell does, and linked folders are not followed (they can go round in cir
 """
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline import films, media, records
+from pipeline import choose, films, media, records
 from pipeline.errors import BadMedia, ConfigError
 from pipeline.segments import sampled
 
 LOOKING = 4  # threads that read and hash files
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+"""How the names of films end, in lower case: a folder with one is not the frames of a film."""
 REMEMBERED = ("empty_file", "not_a_picture", "cut_or_damaged", "too_large", "unsupported_pixels")
 """Reasons that are the content's own: the file is not looked at again until it changes."""
 
@@ -35,7 +38,10 @@ class Source(BaseModel):
     every: int = Field(1, ge=1, description="of a film, one of so many frames is taken")
     fps: float | None = Field(None, gt=0, description="of a film, at most so many frames a second are taken")
     frame_folders_fps: float | None = Field(
-        None, gt=0, description="a folder with pictures is a film, with so many of them a second; else they are stills"
+        None,
+        gt=0,
+        description="a folder of pictures alone (no folder and no film in it) is a film, with so many of them a second;"
+        " else they are stills",
     )
 
 
@@ -58,22 +64,30 @@ class Seen:
     reason: str = ""
     detail: str = ""
     film: films.Film | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """What was asked for of the pixels, under its name (`choose.HASH`), in hex; '' where they cannot be had."""
 
     @property
     def lasting(self) -> bool:
         """Whether the same file will show the same again."""
         return not self.reason or self.reason in REMEMBERED
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the picture's hash is known; a film, and what is neither, has none."""
+        return bool(self.reason) or self.film is not None or choose.HASH in self.hashes
+
     def to_json(self) -> list[Any]:
         """Plain values for the store."""
         film = None if self.film is None else self.film.to_json()
-        return [self.content, list(self.size_hw), self.rewrite, self.reason, self.detail, film]
+        return [self.content, list(self.size_hw), self.rewrite, self.reason, self.detail, film, dict(self.hashes)]
 
     @classmethod
     def from_json(cls, form: list[Any]) -> "Seen":
         """From the store's plain values."""
-        content, (h, w), rewrite, reason, detail, film = form
-        return cls(content, (h, w), rewrite, reason, detail, None if film is None else films.Film.from_json(film))
+        content, (h, w), rewrite, reason, detail, film, *hashes = form
+        whole = None if film is None else films.Film.from_json(film)
+        return cls(content, (h, w), rewrite, reason, detail, whole, *hashes)
 
 
 def files(source: Source, apart_from: Path | None = None) -> list[File]:
@@ -106,11 +120,11 @@ def _below(root: Path, apart_from: Path | None, folders_are_films: bool) -> Iter
     closed: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=closed.append):
         folders[:] = [f for f in folders if not f.startswith(".") and Path(folder, f).resolve() != apart_from]
-        frames = {path.name for path in films.pictures_of(Path(folder))} if folders_are_films else set()
-        if frames:
-            yield _folder(root, folder, sorted(frames))
-        for name in names:
-            if not name.startswith(".") and name not in frames:
+        names = [name for name in names if not name.startswith(".")]  # noqa: PLW2901
+        if folders_are_films and names and not folders and not any(name.lower().endswith(FILMS) for name in names):
+            yield _folder(root, folder, sorted(names))
+        else:
+            for name in names:
                 path = os.path.join(folder, name)  # noqa: PTH118 - a million of these; Path is slow
                 yield _file(os.path.relpath(path, root).replace(os.sep, "/"), path)
     for error in closed:  # a folder that cannot be listed is set aside as one file
@@ -148,15 +162,28 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def look(wanted: list[File], source: Source, films_too: bool) -> Iterator[tuple[File, Seen]]:
-    """Read each file once: hash it and read its header; decode a film, if `films_too`. In the order given."""
-    with ThreadPoolExecutor(LOOKING, thread_name_prefix="look") as pool:
-        for begin in range(0, len(wanted), 256):
-            some = wanted[begin : begin + 256]
-            yield from zip(some, pool.map(lambda file: _look(file, source, films_too), some), strict=True)
+def look(
+    wanted: list[File], source: Source, films_too: bool, pixels_too: bool = False
+) -> Generator[tuple[File, Seen], None, None]:
+    """Read each file once: hash it and read its header; decode a film, if `films_too`. In the order given.
+
+    With `pixels_too` a picture is decoded, and its perceptual hash is known.
+    """
+    pool = ThreadPoolExecutor(LOOKING, thread_name_prefix="look")
+    waiting: deque[tuple[File, Future[Seen]]] = deque()
+    try:
+        for file in wanted:
+            waiting.append((file, pool.submit(_look, file, source, films_too, pixels_too)))
+            if len(waiting) > 2 * LOOKING:
+                first, seen = waiting.popleft()
+                yield first, seen.result()
+        for first, seen in waiting:
+            yield first, seen.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _look(file: File, source: Source, films_too: bool) -> Seen:
+def _look(file: File, source: Source, films_too: bool, pixels_too: bool) -> Seen:
     try:
         if Path(file.path).is_dir() and source.frame_folders_fps is not None:
             return _film(file, films.folder(file.path, source.frame_folders_fps, source.max_pixels))
@@ -166,7 +193,15 @@ def _look(file: File, source: Source, films_too: bool) -> Seen:
         if error.reason == "film" and films_too:
             return _look_at_film(file, source)
         return Seen(reason=error.reason, detail=error.detail)
-    return Seen(records.clip_id(content), probe.size_hw, probe.rewrite)
+    hashes = {choose.HASH: _hash(content, source)} if pixels_too else {}
+    return Seen(records.clip_id(content), probe.size_hw, probe.rewrite, hashes=hashes)
+
+
+def _hash(content: bytes, source: Source) -> str:
+    try:
+        return f"{choose.hash_of(media.decode(content, source.max_pixels)):016x}"
+    except BadMedia:  # it is told when the picture's turn comes
+        return ""
 
 
 def _look_at_film(file: File, source: Source) -> Seen:

@@ -5,7 +5,6 @@ ever, and another run's store can be read for what it knows. docs/architecture.m
 """
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,12 +70,15 @@ class Aside:
 
 
 class Store:
-    """One run's store; `reuse` are other runs' stores, read only: what they know is copied when it is used."""
+    """One run's store; `reuse` are other runs' stores, read only: what they know is copied when it is used.
 
-    def __init__(self, path: Path | None, reuse: Sequence[Path] = ()) -> None:
+    With `read_only` nothing is written, whatever its state: raises `ConfigError` where it cannot be read.
+    """
+
+    def __init__(self, path: Path | None, reuse: Sequence[Path] = (), read_only: bool = False) -> None:
         self.path = path
         with database.explained(path):
-            self._db = database.connect(path)
+            self._db = database.connect_read_only(path) if path and read_only else database.connect(path)
             self._others = [database.connect_read_only(other) for other in reuse]
         self._borrowed: list[tuple[str, Sequence[Any]]] = []
         self._borrowed_of: set[str] = set()
@@ -133,7 +135,7 @@ class Store:
         for other in () if row else self._others:
             row = other.execute("SELECT * FROM results WHERE key = ?", (key,)).fetchone()
             if row is not None:
-                self._borrow(other, row)
+                self._borrow(row)
                 break
         if row is None:
             return None
@@ -141,17 +143,21 @@ class Store:
         said = json.loads(counts)
         return Found(output, said) if output is not None else Failure(key, clip, stage, *said)
 
-    def _borrow(self, other: sqlite3.Connection, row: Sequence[Any]) -> None:
-        """Copy a result of another run, and once what models said of its clip; a store in memory copies nothing."""
-        if self.path is None:
+    def _borrow(self, row: Sequence[Any]) -> None:
+        """Copy a result of another run, and what models said of its clip; a store in memory copies nothing."""
+        if self.path is not None:
+            self._borrowed.append(("results", row))
+            self.borrow_memory([row[1]])
+
+    def borrow_memory(self, clips: Iterable[str]) -> None:
+        """Copy what models said of clips in reused runs, once each, with the next commit."""
+        if self.path is None or not self._others:
             return
-        self._borrowed.append(("results", row))
-        clip = row[1]
-        if clip not in self._borrowed_of:
+        for clip in [clip for clip in clips if clip not in self._borrowed_of]:
             self._borrowed_of.add(clip)
-            self._borrowed += [
-                ("memory", said) for said in other.execute("SELECT * FROM memory WHERE clip = ?", (clip,))
-            ]
+            for other in self._others:
+                said = other.execute("SELECT * FROM memory WHERE clip = ?", (clip,))
+                self._borrowed += [("memory", row) for row in said]
         if len(self._borrowed) >= BORROW_AT_ONCE:
             with self.writing():
                 pass
@@ -199,11 +205,11 @@ class Store:
 
     def state(self, film: str, keys: Sequence[str]) -> tuple[str, bytes] | None:
         """What the latest of some results has left for the next segment of its film: its key, and the state."""
-        for db in (self._db, *self._others):
-            row = db.execute("SELECT key, blob FROM states WHERE film = ?", (film,)).fetchone()
-            if row is not None and row[0] in keys:
-                return row[0], bytes(row[1])
-        return None
+        kept: dict[str, bytes] = {}
+        for db in (*reversed(self._others), self._db):
+            kept.update(db.execute("SELECT key, blob FROM states WHERE film = ?", (film,)))
+        latest = next((key for key in reversed(keys) if key in kept), None)
+        return None if latest is None else (latest, kept[latest])
 
     def keep_state(self, film: str, key: str, blob: bytes) -> None:
         """Keep what a result leaves for the next segment; the film's state before goes. Inside `writing`."""

@@ -24,6 +24,8 @@ from pipeline.segmenters.sam2 import Sam2
 from pipeline.trackers.bytetrack import Bytetrack
 from pipeline.trackers.iou import Iou
 from pipeline.trackers.sam2 import Sam2 as Sam2Tracker
+from pipeline.verifiers.clip import Clip
+from pipeline.verifiers.fake import Fake as FakeVerifier
 
 YOLOX_NANO = SHARED_DATA / "models/yolox_nano/yolox_nano.onnx"
 
@@ -108,6 +110,11 @@ YOLO = {
 DETECTORS = {"boxes": boxes, "everything": everything, "fake": FakeDetector, "tiled": tiled, "yolox": yolox}
 SEGMENTERS = {"fake": FakeSegmenter, "grabcut": Grabcut, "sam2": sam2}
 TRACKERS = {"bytetrack": bytetrack, "iou": Iou, "sam2": lambda: Sam2Tracker(model="tiny-sam2")}
+VERIFIERS = {
+    "clip": lambda: Clip(model=str(cached("clip"))),
+    "clip siglip": lambda: Clip(model=str(cached("siglip"))),
+    "fake": FakeVerifier,
+}
 DETECTORS |= GROUNDING
 DETECTORS |= {"florence2": florence2}
 
@@ -115,6 +122,7 @@ BACKENDS = {("detector", name): make for name, make in DETECTORS.items()}
 BACKENDS |= {("detector", "yolo"): yolo}
 DETECTORS |= YOLO
 BACKENDS |= {("segmenter", name): make for name, make in SEGMENTERS.items()}
+BACKENDS |= {("verifier", "clip"): VERIFIERS["clip"], ("verifier", "fake"): FakeVerifier}
 BACKENDS |= {("tracker", "bytetrack"): Bytetrack, ("tracker", "iou"): Iou, ("tracker", "sam2"): sam2_tracker}
 
 FILES = {
@@ -125,6 +133,7 @@ FILES = {
     ("detector", "yolox"): "model",
     ("segmenter", "sam2"): "model",
     ("tracker", "sam2"): "model",
+    ("verifier", "clip"): "model",
 }
 FILES |= {("detector", name): "model" for name in GROUNDING}
 """The option that is the path of a file."""
@@ -170,6 +179,8 @@ OTHER_VALUES = {
     ("segmenter", "fake"): {},
     ("segmenter", "grabcut"): {"side_px": 64, "margin": 0.5, "core": 0.5, "iterations": 2},
     ("segmenter", "sam2"): {"dtype": "bfloat16", "retry_below": 0.1},
+    ("verifier", "clip"): {"margin": 0.2, "sentence": "a {}", "otherwise": ("sky",), "dtype": "bfloat16"},
+    ("verifier", "fake"): {"share": 0.5},
     ("tracker", "bytetrack"): {
         "track_high_thresh": 0.5,
         "track_low_thresh": 0.2,

@@ -9,6 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import random_models_clip
 import random_models_florence2
 import random_models_grounding
 import random_models_owlv2
@@ -16,10 +17,12 @@ import random_models_sam2
 
 # SAM 2.1's own Small is "hiera_small", as "small" is the one for tests.
 SIZES = {
+    "clip": ("small", "base"),
     "florence2": ("small", "base", "large"),
     "grounding_dino": ("small", "tiny"),
     "mm_grounding_dino": ("small", "tiny"),
     "owlv2": ("small", "base"),
+    "siglip": ("small",),
     "sam2": ("small", "tiny", "hiera_small", "base_plus", "large"),
 }
 # Read at import: a file edited while a process runs must not name what the old source made.
@@ -39,6 +42,8 @@ def build(kind: str, folder: Path, size: str = "small", seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match kind:
+            case "clip" | "siglip":
+                random_models_clip.build_clip(kind, folder, size, seed)
             case "florence2":
                 random_models_florence2.build_florence2(folder, size, seed)
             case "owlv2":

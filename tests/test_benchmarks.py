@@ -19,16 +19,20 @@ def on_the_path(monkeypatch):
     ("name", "small"),
     [
         ("boxes_of_a_picture", {"size": "small", "rounds": 1}),
+        ("calibrate", {"learn": 4, "others": 2}),
         ("decoder_boxes", {"size": "small", "boxes": 8, "repeats": 1}),
         ("florence2_classes", {"size": "small", "rounds": 1}),
         ("masks_to_codes", {"size_hw": (90, 120), "repeats": 1}),
         ("cpu_a_picture", {"pictures": 16, "size_hw": (90, 120)}),
         ("export", {"pictures": 2, "repeats": 1}),
         ("memory", {"few": 2, "many": 4}),
+        ("memory_of_films", {"frames": 48, "few": 41, "theirs": 19, "live": 19}),
+        ("near_duplicates", {"scenes": 2, "photos": 0, "counts": (500,)}),
         ("pipeline_ratio", {"pictures": 8, "rounds": 1, "least": {(90, 120): 0.5}}),
         ("startup", {"pictures": 2, "repeats": 1}),
         ("toy_films", {"films": 1, "matches": 1, "frames": 9}),
-        ("tracking_objects", {"size": "small", "objects": (1, 2), "repeats": 1, "frames": 20}),
+        ("tracking_objects", {"size": "small", "objects": (1, 2), "rounds": 1}),
+        ("verify", {"pictures": 2}),
     ],
 )
 def test_a_benchmark_runs_and_keeps_its_figures(name, small, tmp_path, capsys):
@@ -38,6 +42,17 @@ def test_a_benchmark_runs_and_keeps_its_figures(name, small, tmp_path, capsys):
     assert any({"at_most", "at_least"} & figure.keys() for figure in kept["figures"])
     assert kept["claim"] in capsys.readouterr().out
     assert str(Path.home()) not in json.dumps(kept)
+
+
+def test_sizes_that_have_no_bars_are_measured(tmp_path, capsys):
+    assert importlib.import_module("tracking_sizes").main(("small",), 1, tmp_path) == 0
+    figures = json.loads((tmp_path / "tracking_sizes.json").read_text())["figures"]
+    assert [each["what"] for each in figures if each["unit"] == "frames/s"][:2] == [
+        "small, one core",
+        "small, two cores",
+    ]
+    assert all(each["value"] > 0 for each in figures)
+    assert len(figures) >= 6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -127,7 +127,7 @@ def test_a_cut_picture_is_told(tmp_path):
     place = small(tmp_path, count=2)
     (place / "images/a.png").write_bytes((place / "images/a.png").read_bytes()[:-30])
     done = convert(place, tmp_path / "out", "coco")
-    assert str(done.problems[0]).startswith("a.png: the picture is cut short or damaged")
+    assert str(done.problems[0]).startswith("a.png: the file is cut short or damaged")
     assert (done.exported.pictures, list(pictures(tmp_path / "out"))) == (1, [Path("images/b.png")])
 
 

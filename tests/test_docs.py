@@ -12,7 +12,7 @@ from pipeline.config import load
 from pipeline.ontology import Ontology
 
 HOME = Path(__file__).parents[1]
-README, BACKENDS = HOME / "README.md", HOME / "docs/add-a-backend.md"
+README, BACKENDS, FILMS = HOME / "README.md", HOME / "docs/add-a-backend.md", HOME / "docs/films.md"
 
 
 def blocks(document, language):
@@ -50,6 +50,9 @@ def test_the_ontology_of_the_readme():
         HOME / "docs/architecture.md",
         HOME / "docs/models.md",
         HOME / "docs/datasets.md",
+        FILMS,
+        HOME / "docs/ci.md",
+        HOME / "docs/refresh.md",
         HOME / "benchmarks/README.md",
     ],
 )
@@ -72,7 +75,9 @@ def run_commands(document):
     ]
 
 
-SHOWN = [(path, line) for path in (README, *sorted((HOME / "configs").glob("*.yaml"))) for line in run_commands(path)]
+SHOWN = [
+    (path, line) for path in (README, FILMS, *sorted((HOME / "configs").glob("*.yaml"))) for line in run_commands(path)
+]
 
 
 @pytest.mark.parametrize(("document", "line"), SHOWN, ids=[f"{path.stem}: {line}" for path, line in SHOWN])

@@ -2,23 +2,27 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from drawing import instances, square
+from filming import frames_folder
 from PIL import Image
 
 from pipeline import export as export_
+from pipeline import media
 from pipeline.config import from_document
 from pipeline.crew import Crew
 from pipeline.engine import commit
 from pipeline.errors import CheckFailed, Interrupted
 from pipeline.export import export, made_from, up_to_date
-from pipeline.formats import Reading, coco, publish
+from pipeline.formats import SEVERAL_SIZES, Reading, coco, publish
 from pipeline.labelled import Labelled
 from pipeline.ontology import Category, Ontology
 from pipeline.plan import chain, job, survey
+from pipeline.records import FILM, Clip, Frame, clip_id
 from pipeline.sources import Source
 from pipeline.store import Store
 from pipeline.yamls import parse
@@ -241,10 +245,26 @@ def test_an_empty_run_is_an_empty_dataset(run):
     assert (out.pictures, out.objects, out.by_class, out.fidelity["ok"]) == (0, 0, {}, True)
 
 
+@pytest.mark.parametrize(("name", "films"), [("sav", 1), ("sav_png", 1), ("youtube_vis", 1), ("coco", 2)])
+def test_a_film_that_changes_its_size(name, films):
+    """Where a film has one size it is left out, and that is said; it spoils no dataset."""
+    clips = []
+    for at, sizes_hw in enumerate([[(24, 32)] * 2, [(24, 32), (48, 32)]]):
+        folder = frames_folder(Path(f"film{at}"), [np.full((*size_hw, 3), 9 * at, np.uint8) for size_hw in sizes_hw])
+        frames = tuple(Frame(number, number / 24, size_hw) for number, size_hw in enumerate(sizes_hw))
+        found = [
+            instances([(1, 1, 9, 9)], size_hw=size_hw, masks=[square(1, 1, 9, 9, size_hw)]) for size_hw in sizes_hw
+        ]
+        found = tuple(replace(one, track_ids=np.array([1]), visible=np.array([True])) for one in found)
+        clips.append(Clip(media.film_id(str(folder)), folder.name, str(folder), frames, FILM, found))
+    out = export_.written(lambda: iter(clips), Ontology.parse("dog"), name, Path(name), "x")
+    assert (out.objects, out.fidelity["ok"]) == (2 * films, True)
+    assert out.unsaid == ({SEVERAL_SIZES: 1} if films == 1 else {})
+
+
 def test_pictures_that_yolo_would_pass_over(tmp_path):
     """ultralytics knows no `.ppm`, and drops what is under 10 pixels; a picture of either kind spoils no dataset."""
     from pipeline.formats import yolo
-    from pipeline.records import Clip, Frame, clip_id
 
     clips = []
     for name, size_hw in (("a.png", (20, 30)), ("b.ppm", (20, 30)), ("c.jfif", (20, 30)), ("d.png", (9, 30))):

@@ -8,12 +8,15 @@ import pytest
 HOME = Path(__file__).parents[1]
 PACKAGE = HOME / "pipeline"
 FLOORS = [
-    "errors reasons shipped geometry masks outlines cleaning yamls ontology forms records seams",  # the foundation
-    "pixels media films checkpoints pretrained sam2_image formats detectors segmenters trackers",  # pixels, models
-    "dedupe select segments sources database store stages config",  # the verbs, and what is remembered of them
+    "errors reasons shipped geometry hamming masks outlines cleaning",  # the foundation
+    "yamls ontology forms records seams",  # the data model
+    "pixels media films checkpoints pretrained sam2_encoder sam2_image",  # pixels, models
+    "formats detectors segmenters verifiers trackers",  # the seams
+    "dedupe calibration select segments choose split sources database store",  # what is decided, what is remembered
+    "stages config",  # the verbs
     "labelled jobs models work film_work crew plan reels",  # a picture, or a film, on its way
     "ledger stills export convert validate runners process engine",  # a run
-    "evaluate toyworld overlay report progress quiet cli",  # what is made of it, and what people see
+    "evaluate compare toyworld overlay report progress quiet cli",  # what is made of it, and what people see
 ]
 ROOMS = " ".join(FLOORS).split()
 """Each may import from itself and from those before it: docs/architecture.md says why."""

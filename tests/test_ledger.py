@@ -93,7 +93,7 @@ def test_what_stayed_is_named_as_it_was_before_the_stage(store):
         (Entry("a.jpg", "choose", "empty_file"), "the file has no bytes"),
         (
             Entry("a.jpg", "choose", "duplicate", "of b.jpg"),
-            "the same bytes as another picture, which is kept (of b.jpg)",
+            "the same bytes as another file, which is kept (of b.jpg)",
         ),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_shipped_ontology_loads_and_says_how_to_use_it(path):
 
 
 def test_what_ships_is_what_the_issue_names():
-    assert [path.stem for path in SHIPPED] == ["coco80", "futsal", "toyworld", "warehouse"]
+    assert [path.stem for path in SHIPPED] == ["coco80", "futsal", "toyfutsal", "toyworld", "warehouse"]
 
 
 def test_coco80_has_cocos_classes_in_cocos_order():

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline import media, plan, sources
+from pipeline.choose import Rules
 from pipeline.config import Run
 from pipeline.errors import ConfigError
 from pipeline.films import Film
@@ -60,6 +61,23 @@ def test_an_empty_folder():
 def test_one_picture():
     tree("a/b.jpg")
     assert found("photos/a/b.jpg") == ["b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["0.jpg", "1.jpg"], ["photos"]),  # the source itself is a film
+        (["one/0.jpg", "one/notes.txt", "two/0.png"], ["one", "two"]),
+        (["a.jpg", "one/0.jpg"], ["a.jpg", "one"]),  # a picture beside a folder is a picture
+        (["a.jpg", "a.MP4"], ["a.MP4", "a.jpg"]),  # and so is one beside a film
+        (["a/b.webm", "a/c/0.jpg", "a/c/.hidden"], ["a/b.webm", "a/c"]),
+    ],
+)
+def test_folders_of_frames(files, names):
+    tree(*files)
+    found = sources.files(Source(path="photos", frame_folders_fps=24))
+    assert [file.name for file in found] == names
+    assert [file.name for file in sources.files(Source(path="photos"))] == sorted(f for f in files if "/." not in f)
 
 
 def test_links():
@@ -208,7 +226,7 @@ def test_files_are_told_in_the_order_asked():
 
 def config_of(**source):
     """What a survey asks of a config."""
-    return SimpleNamespace(source=Source(**source), track=None, run=Run())
+    return SimpleNamespace(source=Source(**source), choose=Rules(), track=None, run=Run())
 
 
 def surveyed(store=None, path="photos", **how):
@@ -230,6 +248,28 @@ def test_a_limit_counts_pictures(limit, names):
     for name, value in (("a", 1), ("b", 1), ("c", 2), ("d", 3)):
         save(f"photos/{name}.png", value)
     assert surveyed(limit=limit) == (names, {"b.png": ("duplicate", "of a.png")})
+
+
+def test_behind_a_limit_nothing_is_looked_at(looks):
+    tree(*(f"{i:02}.png" for i in range(40)))
+    with Store(None) as store:
+        assert surveyed(store, limit=2)[0] == ["00.png", "01.png"]
+        assert 2 <= len(looks) <= 2 + 2 * sources.LOOKING
+        assert len(store.seen()) == 2
+
+
+def test_what_was_looked_at_before_a_survey_ends_early_is_remembered(looks):
+    tree("a.png", "b.png", "c.png")
+    ticks = iter([None, KeyboardInterrupt()])
+
+    def tick():
+        if error := next(ticks):
+            raise error
+
+    with Store(None) as store:
+        with pytest.raises(KeyboardInterrupt):
+            surveyed(store, tick=tick)
+        assert sorted(Path(path).name for path in store.seen()) == ["a.png", "b.png"]
 
 
 def test_a_name_that_is_no_unicode_is_set_aside():

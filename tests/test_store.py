@@ -181,6 +181,38 @@ def test_what_models_said_is_copied_with_a_result(path, tmp_path):
         assert alone.memory("c2", ["s"]) == {}
 
 
+def test_what_models_said_of_key_frames_is_copied_on_request(path, tmp_path):
+    others = [kept(tmp_path / f"{n}.db", remembered=[Remembered("c2", "s", n, n.encode())]) for n in ("one", "two")]
+    with Store(path, others) as store:
+        store.borrow_memory(["c1", "c2"])
+        with store.writing():
+            pass
+    with Store(path) as alone:
+        assert alone.memory("c2", ["s"]) == {("s", "one"): b"one", ("s", "two"): b"two"}
+        alone.borrow_memory(iter(lambda: pytest.fail("there is nobody to borrow from"), None))
+
+
+def test_a_film_has_one_state(path, tmp_path):
+    with Store(path) as store:
+        for key in ("k1", "k2"):
+            with store.writing():
+                store.keep_state("f1", key, key.encode())
+        assert store.state("f1", ["k1", "k2", "k3"]) == ("k2", b"k2")
+        assert store.state("f1", ["k1"]) is store.state("f2", ["k2"]) is None
+        with store.writing():
+            store.forget_state("f1")
+        assert store.state("f1", ["k2"]) is None
+
+
+def test_of_several_states_that_of_the_latest_result_counts(path, tmp_path):
+    for place, key in ((path, "k2"), (tmp_path / "far.db", "k3"), (tmp_path / "else.db", "k9")):
+        with Store(place) as store, store.writing():
+            store.keep_state("f1", key, str(place.name).encode())
+    with Store(path, [tmp_path / "else.db", tmp_path / "far.db"]) as store:
+        assert store.state("f1", ["k1", "k2", "k3"]) == ("k3", b"far.db")
+        assert store.state("f1", ["k1", "k2"]) == ("k2", path.name.encode())
+
+
 def test_many_results_are_not_held_in_memory(path, tmp_path, monkeypatch):
     monkeypatch.setattr(store_, "BORROW_AT_ONCE", 2)
     other = kept(tmp_path / "other.db", *(result(f"k{n}") for n in range(5)))

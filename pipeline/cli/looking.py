@@ -42,6 +42,30 @@ def evaluate(
 
 @main.command()
 @RUN
+@click.option(
+    "--truth", required=True, metavar="PATH", help="A COCO file with labels of some of the run's pictures, 50 or so."
+)
+@click.option("--out", metavar="FILE", help="What select.calibration reads. [RUN/calibration.yaml]")
+@click.option("--least", type=click.IntRange(1), metavar="N", help="Objects that a class needs for its own. [10]")
+@AS_JSON
+def calibrate(run_folder: Path, truth: str, out: str | None, least: int | None, as_json: bool) -> None:
+    """Learn from labelled pictures which score is enough: a threshold a class, and what scores are worth."""
+    from pipeline.config import load
+    from pipeline.evaluate.calibrate import LEAST_OBJECTS, calibrate
+    from pipeline.process import write_whole
+    from pipeline.report.calibration import show_calibration
+
+    config = load(run_folder / "config.yaml")
+    place = Path(out) if out else run_folder / "calibration.yaml"
+    with store_of(run_folder) as store:
+        learnt = calibrate(config, store, Path(truth), least or LEAST_OBJECTS)
+    write_whole(place, learnt.calibration.to_yaml())
+    shown = f"{show_calibration(learnt)}\n\nuse it: select.calibration={place}"
+    click.echo(json.dumps(asdict(learnt) | {"calibration": str(place)}) if as_json else shown)
+
+
+@main.command()
+@RUN
 @click.option("--out", metavar="DIR", help="Where they go. [RUN/overlays]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pictures and films.")
 def overlay(run_folder: Path, out: str | None, limit: int | None) -> None:
@@ -59,17 +83,19 @@ def overlay(run_folder: Path, out: str | None, limit: int | None) -> None:
 @main.command()
 @AS_JSON
 def ls(as_json: bool) -> None:
-    """List what can be named: detectors, segmenters, trackers, formats, configs, ontologies."""
+    """List what can be named: detectors, segmenters, verifiers, trackers, formats, configs, ontologies."""
     from pipeline.detectors import DETECTORS
     from pipeline.formats import FORMATS
     from pipeline.report.summary import table
     from pipeline.segmenters import SEGMENTERS
     from pipeline.shipped import shipped
     from pipeline.trackers import TRACKERS
+    from pipeline.verifiers import VERIFIERS
 
     names = {
         "detectors": sorted(DETECTORS),
         "segmenters": sorted(SEGMENTERS),
+        "verifiers": sorted(VERIFIERS),
         "trackers": sorted(TRACKERS),
         "formats": sorted(FORMATS),
         "configs": shipped("configs"),

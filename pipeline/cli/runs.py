@@ -122,11 +122,13 @@ def export(run_folder: Path, name: str, as_json: bool) -> None:
 
 def show_plan(config: "Config", place: Path, limit: int | None, as_json: bool) -> None:
     """Say what a run would do."""
+    from pipeline import reels
     from pipeline.plan import outlook, survey
     from pipeline.report.summary import show_work
     from pipeline.store import Store
 
     db = place / "run.db"
     store = Store(None, [db] if db.is_file() else [])
-    work = outlook(survey(config, store, place, limit), config.stages(), store)
+    found = survey(config, store, place, limit)
+    work = reels.outlook(outlook(found, config.stages(), store), found.reels, config.film_stages(), store)
     click.echo(show_work(work, as_json))

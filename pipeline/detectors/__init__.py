@@ -46,6 +46,11 @@ class DetectorOptions(Options):
         """
         return False
 
+    @property
+    def constant_scores(self) -> bool:
+        """Whether every row has the same score, so that no threshold can tell right from wrong."""
+        return False
+
     def refused(self, prompts: Sequence[str]) -> list[str]:
         """Why some prompts cannot be asked, a line each; nothing where all can."""
         return []

@@ -17,7 +17,7 @@ from pipeline.detectors.prompts_file import Given
 from pipeline.errors import BadRecord, ConfigError
 from pipeline.formats import coco
 from pipeline.media import Picture
-from pipeline.records import Clip, Instances, empty, sha256_of
+from pipeline.records import CONSTANT, Clip, Instances, empty, sha256_of
 from pipeline.seams import Device
 
 
@@ -47,6 +47,12 @@ class Boxes(DetectorOptions):
     @property
     def independent_classes(self) -> bool:
         return True
+
+    @property
+    def constant_scores(self) -> bool:
+        """Tell if no object of the file has a score."""
+        rows = _dataset(self.path, _digest(self.path)).found.values()
+        return all(given.score is None for some in rows for given in some)
 
     def vocabulary(self) -> tuple[str, ...]:
         """Name the classes of the file."""
@@ -142,7 +148,7 @@ def _as_instances(rows: Sequence[_Row], size_hw: tuple[int, int], keep_masks: bo
         np.stack([row.box_xyxy for row in rows]),
         names=("",) * len(rows),
         scores=np.array([1.0 if g.score is None else g.score for g in given]),
-        score_kind=tuple("constant" if g.score is None else "given" for g in given),
+        score_kind=tuple(CONSTANT if g.score is None else "given" for g in given),
         prompts=tuple(g.prompt for g in given),
         points=tuple(row.points for row in rows),
         masks=tuple(g.mask for g in given) if keep_masks else None,

@@ -33,6 +33,8 @@ GREY = 114  # what the rest of the input is filled with
 CANDIDATES = 2000  # places of the network that are looked at, best first: each is compared with each
 LIBRARY = {".pt": ("ultralytics", "yolo", " (AGPL-3.0)"), ".onnx": ("onnxruntime", "onnx", "")}
 """Kind of file -> the library that opens it, masklet's extra with it, its licence where that is no permissive one."""
+LICENCE = "AGPL-3.0"
+"""Of models that ultralytics trained, and of what its library writes, whatever kind of file they are in."""
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -113,7 +115,7 @@ class Yolo(DetectorOptions):
         if self.text_encoder is not None:
             said |= {"text_encoder": Path(self.text_encoder).name, "its_sha256": yolo_words.sha256(self.text_encoder)}
         library, _, licence = LIBRARY[file.suffix.lower()]
-        return said | {"library": library + licence}
+        return said | {"library": library + licence, "licence": LICENCE}
 
     def open(self, device: Device) -> "_Yolo":
         """Load the network, and what reads words for it; raises `ModelMissing`."""

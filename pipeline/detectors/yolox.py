@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline import geometry
-from pipeline.checkpoints import sha256_of_file, weights_file
+from pipeline.checkpoints import licence_of, sha256_of_file, weights_file
 from pipeline.detectors import DetectorOptions
 from pipeline.detectors.coco_names import COCO_NAMES
 from pipeline.detectors.onnx_session import open_onnx
@@ -59,9 +59,9 @@ class Yolox(DetectorOptions):
         return self.model_dump(mode="json", exclude={"model"}) | weights
 
     def provenance(self) -> dict[str, Any]:
-        """File and hash."""
+        """File, hash and licence."""
         file = weights_file(self.model)
-        return {"file": file.name, "sha256": sha256_of_file(file)}
+        return {"file": file.name, "sha256": sha256_of_file(file), "licence": licence_of(file)}
 
     def open(self, device: Device) -> "_Yolox":
         """Load the network; raises `ModelMissing`."""

@@ -131,7 +131,8 @@ def opened(path: str) -> Iterator[tuple["InputContainer", list[str]]]:
         except Exception as error:
             if out_of_memory(error):
                 raise
-            raise BadMedia("cut_or_damaged", first_line(error)) from error
+            said = getattr(error, "strerror", None) or first_line(error)  # PyAV's own line has a counter in it
+            raise BadMedia("cut_or_damaged", said) from error
 
 
 def decoded(container: "InputContainer", trouble: list[str]) -> Iterator[Any]:

@@ -5,7 +5,6 @@ from contextlib import closing
 from pathlib import Path
 
 from pipeline import media, pixels
-from pipeline.errors import BadMedia
 from pipeline.films.decoding import Reader, numbered
 from pipeline.records import Clip, Frame, clip_id
 
@@ -21,7 +20,7 @@ def as_pictures(film: Clip, folder: Path, kind: str, numbers: Sequence[int] = ()
     is taken as it is and where it is, and so is a PNG if those are wanted: unless a plain reader would show it
     differently. Raises `BadMedia`, 'changed' where it is another film now.
     """
-    _check_the_same(film)
+    media.check_film(film.path, film.id)
     files = numbered(Path(film.path)) if Path(film.path).is_dir() else {}
     folder.mkdir(parents=True, exist_ok=True)
     with closing(Reader(film.path)) as reader:
@@ -48,16 +47,6 @@ def put_pictures(
             media.export_picture(still, to, hard_link)
         names.append(still.name)
     return names
-
-
-def _check_the_same(film: Clip) -> None:
-    """Raise `BadMedia`, 'changed' where a film is not that of the clip, or gone."""
-    try:
-        same = media.film_id(film.path) == film.id
-    except BadMedia as error:
-        raise BadMedia("changed", str(error)) from error
-    if not same:
-        raise BadMedia("changed", "other bytes than when the run began")
 
 
 def _own(path: Path, kind: str) -> tuple[str, Path, str] | None:

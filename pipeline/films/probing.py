@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +72,13 @@ def probe(path: str, max_pixels: int = media.MAX_PIXELS) -> Film:
                 raise BadMedia("too_large", f"{shown}; at most {max_pixels} are read")
             frames.append(Frame(len(frames), _seconds(picture, frames), size_hw))
             changes.add(size_hw, _small(picture))
-        claimed = _claimed(container)
+        claimed, until_s = _claimed(container), _claimed_s(container)
     if not frames:
         raise BadMedia("cut_or_damaged", trouble[0] if trouble else "a film without a frame")
+    damage = _damage(trouble, len(frames), claimed) or _cut_short(frames, until_s)
     start = frames[0].time_s
     frames = [Frame(one.index, round(one.time_s - start, 6), one.size_hw) for one in frames]
-    return Film(tuple(frames), tuple(changes.cuts()), _damage(trouble, len(frames), claimed))
+    return Film(tuple(frames), tuple(changes.cuts()), damage)
 
 
 def _seconds(picture: Any, before: list[Frame]) -> float:
@@ -126,9 +128,29 @@ def _claimed(container: "InputContainer") -> int:
     return int(container.streams.video[0].frames or 0)
 
 
+def _claimed_s(container: "InputContainer") -> float:
+    """Until when the film goes on, in seconds, as Matroska says in a tag; 0 where the file does not."""
+    tags = container.streams.video[0].metadata
+    said = next((text for tag, text in tags.items() if tag.upper().startswith("DURATION")), "")
+    try:
+        hours, minutes, seconds = map(float, said.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _cut_short(frames: list[Frame], until_s: float) -> str:
+    """That a film ends before its time, by more than twice what any two frames are apart; '' where it does not."""
+    times = [frame.time_s for frame in frames]
+    longest = max((after - before for before, after in pairwise(times)), default=until_s)
+    if until_s > times[-1] + 2 * longest:
+        return f"{len(frames)} frames can be decoded, until {times[-1]:.2f} s; the file says {until_s:.2f} s"
+    return ""
+
+
 def _damage(trouble: list[str], decoded: int, claimed: int) -> str:
     if trouble:
-        more = f", and {len(trouble) - 1} times more" if len(trouble) > 1 else ""
+        more = f", and {len(trouble) - 1} more" if len(trouble) > 1 else ""
         return f"{decoded} frames can be decoded; {trouble[0]}{more}"
     if claimed > decoded:
         return f"{decoded} frames can be decoded, the file says {claimed}"

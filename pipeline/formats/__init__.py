@@ -101,6 +101,19 @@ def without_crowds(clip: Clip) -> Clip | None:
     return replace(clip, found=tuple(found.take(rows) for found, rows in zip(clip.found, kept, strict=True)))
 
 
+SEVERAL_SIZES = "films left out: their frames have several sizes"
+
+
+def of_one_size(clip: Clip) -> Clip | None:
+    """The clip, unless its frames have several sizes: a film may change its size in the middle."""
+    return clip if len({frame.size_hw for frame in clip.frames}) == 1 else None
+
+
+def of_one_size_without_crowds(clip: Clip) -> Clip | None:
+    """The clip without COCO's crowds, unless its frames have several sizes."""
+    return without_crowds(clip) if of_one_size(clip) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format: how it is written and read, and what it promises.
@@ -112,7 +125,9 @@ class Format:
     stems     no two pictures may differ in their suffix alone
     late      a picture's file is read after the last clip has come
     unpack    reads, where pictures lie in files of the format's own: they are put into the folder given, one by one
-    fit       a clip as it can be in such a dataset: its picture written anew, or None where its users pass it over
+    fit       a clip as it can be in such a dataset: its picture written anew, or None where it can not
+    unfit     what is said of clips that can not
+    card      a card in it says which models made the labels
     """
 
     version: int
@@ -125,6 +140,8 @@ class Format:
     late: bool = False
     unpack: Callable[[Path, Path], Reading] | None = None
     fit: Callable[[Clip], Clip | None] = as_it_is
+    unfit: str = "pictures left out: training would pass them over"
+    card: bool = False
 
     def write_frames(self, kind: str | None) -> Write:
         """`write`, with frames of films as pictures of this kind, if it writes such."""

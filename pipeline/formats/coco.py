@@ -1,5 +1,7 @@
 """COCO instances: `images/` and `annotations/instances_default.json`, masks as compressed run lengths, exact.
 
+Of a split dataset each side has its `images/SIDE/` and `annotations/instances_SIDE.json`; numbers are given over all.
+
 Written without a clock, one annotation a line, ASCII, so that two runs can be compared with `diff`. What is
 made of anybody's file is in `coco_reading`.
 """
@@ -9,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +19,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.formats import Format, Masks
-from pipeline.formats.coco_reading import read
+from pipeline.formats.coco_reading import FILE, file_of_side, read
 from pipeline.formats.coco_rows import alike, rows
 from pipeline.formats.spool import Spool, Spooled
 from pipeline.formats.writing import numbers_of, still, together, with_pictures
@@ -25,8 +28,6 @@ from pipeline.records import Clip
 
 __all__ = ["COCO", "COCO_POLYGON", "COCO_RESULTS", "read", "write", "write_annotations"]
 
-FILE = "annotations/instances_default.json"
-"""Where COCO itself has it, and where CVAT and datumaro look."""
 RESULTS = "results.json"
 IMAGES = "images"
 AT_ONCE = 128
@@ -80,7 +81,7 @@ def _write_json(
 ) -> None:
     """Write the file; pictures are numbered by the order of their names, annotations by picture, then row.
 
-    Annotations go into the file `results`, where that is given.
+    Annotations go into the file `results`, where that is given. Each side has files of its own.
     """
     numbers = numbers_of(ontology)
     path.parent.mkdir(exist_ok=True)
@@ -89,16 +90,18 @@ def _write_json(
             found = [(clip, still(clip)) for _, clip in group]
             text = rows(found, numbers, *spool.next, filled)
             names = [name for name, _ in group]
-            spool.add([(name, one.size_hw, len(one)) for name, (_, one) in zip(names, found, strict=True)], text)
-        images = (_image(number, picture) for number, picture in enumerate(spool.pictures(), 1))
-        with path.open("wb") as out:
-            write_head(out, numbers)
-            write_list(out, "images", images)
-            write_list(out, "annotations", [] if results else spool.blocks(), end=b"\n}\n")
-        if results:
-            with results.open("wb") as out:
-                _write_items(out, spool.blocks())
-                out.write(b"\n]\n")
+            spool.add(
+                [(name, one.size_hw, len(one), clip.side) for name, (clip, one) in zip(names, found, strict=True)], text
+            )
+        for side in sorted(spool.sides):
+            with file_of_side(path, side).open("wb") as out:
+                write_head(out, numbers)
+                write_list(out, "images", starmap(_image, spool.pictures(side)))
+                write_list(out, "annotations", [] if results else spool.blocks(side), end=b"\n}\n")
+            if results:
+                with file_of_side(results, side).open("wb") as out:
+                    _write_items(out, spool.blocks(side))
+                    out.write(b"\n]\n")
 
 
 def write_head(out: IO[bytes], numbers: Mapping[str, int]) -> None:

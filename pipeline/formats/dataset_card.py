@@ -1,6 +1,6 @@
 """The card of a Hugging Face dataset: README.md, with a YAML head that `datasets` and the Hub read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,26 @@ which nothing was found are there, too.
 {table}"""
 
 
-def write(place: Path, features: Any, pictures: int, by_class: Mapping[int, int], data_files: str, typed: bool) -> None:
-    """Write the card of `datasets.Features`; `by_class` is class number -> objects.
+MODELS = """
+## Models
+
+Which models made the labels, and the licence of each: look at them before you train on the labels or pass them on.
+
+| stage | model | licence |
+|---|---|---|
+{table}"""
+
+
+def write(
+    place: Path, features: Any, pictures: int, by_class: Mapping[int, int], data_files: Mapping[str, str], typed: bool
+) -> None:
+    """Write the card of `datasets.Features`; `by_class` is class number -> objects, `data_files` is split -> files.
 
     `typed` says that the files themselves have the types of their columns; where not, `datasets` takes them from the
     card's `configs`. What the Hub shows is in `dataset_info`.
     """
-    config = {"config_name": "default", "data_files": [{"split": "train", "path": data_files}]}
+    files = [{"split": split, "path": path} for split, path in data_files.items()]
+    config = {"config_name": "default", "data_files": files}
     head = {
         "license": "unknown",
         "task_categories": ["image-segmentation", "object-detection"],
@@ -56,6 +69,15 @@ def write(place: Path, features: Any, pictures: int, by_class: Mapping[int, int]
     (place / FILE).write_text(f"---\n{said}---\n{body}", encoding="utf-8", newline="\n")
 
 
+def add_models(place: Path, models: Sequence[tuple[str, str, str]]) -> None:
+    """Add to a card what made the labels, if anything is known of it: stage, model, licence."""
+    if not models:
+        return
+    table = "".join("| " + " | ".join(_in_table(cell, also="-./@_:,") for cell in row) + " |\n" for row in models)
+    with (place / FILE).open("a", encoding="utf-8", newline="\n") as card:
+        card.write(MODELS.format(table=table))
+
+
 def _in_yaml(features: Any) -> Any:
     """`datasets.Features` as a card has them."""
     from datasets import DatasetInfo
@@ -67,13 +89,13 @@ def _in_yaml(features: Any) -> Any:
     return data["dataset_info"]["features"]
 
 
-def _in_table(name: str) -> str:
-    """A text that Markdown and HTML show as it is.
+def _in_table(name: str, also: str = "") -> str:
+    """A text that Markdown and HTML show as it is; the signs of `also` do no harm there.
 
     >>> _in_table("a|b")
     'a&#124;b'
     """
-    return "".join(sign if sign.isalnum() or sign == " " else f"&#{ord(sign)};" for sign in name)
+    return "".join(sign if sign.isalnum() or sign in f" {also}" else f"&#{ord(sign)};" for sign in name)
 
 
 def names(place: Path) -> dict[int, str] | None:

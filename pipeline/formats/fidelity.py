@@ -16,6 +16,7 @@ import numpy as np
 from pipeline import geometry, masks
 from pipeline.formats import Masks, Reading
 from pipeline.formats.naming import named
+from pipeline.formats.sides import told
 from pipeline.records import Clip, Instances, empty, uids
 
 WORST = 10  # rows listed
@@ -47,6 +48,7 @@ class Fidelity:
     lost                names of pictures and uids of objects that are not there
     extra               pictures and rows that nobody meant
     wrong_class         objects that came back as another class: uid and that class
+    wrong_side          pictures of a split dataset that came back on another side, or on none
     min_iou, median_iou, mean_iou   overlap of each mask (or box) with itself, over the objects that are there
     worst               the objects of lowest overlap, below 1
     poor                every object below 0.9
@@ -67,6 +69,7 @@ class Fidelity:
     poor: tuple[There, ...]
     large: int
     problems: tuple[str, ...]
+    wrong_side: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -78,15 +81,15 @@ class Fidelity:
     @property
     def ok(self) -> bool:
         """Whether what was read is what was meant."""
-        return self.kept and not (self.lost or self.extra or self.wrong_class or self.problems)
+        return self.kept and not (self.lost or self.extra or self.wrong_class or self.wrong_side or self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for summary.json and export_fidelity.json."""
         return {"ok": self.ok} | asdict(self)
 
     def __str__(self) -> str:
-        lists = (self.lost, self.extra, self.wrong_class, self.problems)
-        words = ("lost", "extra", "of another class", "not read")
+        lists = (self.lost, self.extra, self.wrong_class, self.wrong_side, self.problems)
+        words = ("lost", "extra", "of another class", "on another side", "not read")
         said = [f"{len(rows)} {word} (first: {rows[0]})" for word, rows in zip(words, lists, strict=True) if rows]
         if not self.kept:
             poor = sum(one.area_px >= SMALL_PX for one in self.poor)
@@ -114,12 +117,16 @@ def compare(meant: Iterable[Clip], reading: Reading, promise: Masks = Masks.EXAC
     lost: list[str] = []
     extra: list[str] = []
     wrong_class: list[tuple[str, str]] = []
+    wrong_side: list[str] = []
+    sides: set[str] = set()
     worst: list[There] = []
     poor: list[There] = []
     ious = array("d")
     for name, wanted, got in _same_pictures(named(meant, stems), reading.clips):
         picture = _compared(name, wanted, got, boxes=promise == Masks.BOXES)
         pictures += wanted is not None
+        sides |= {wanted.side} if wanted else set()
+        wrong_side += [name] if wanted and got and wanted.side != got.side else []
         objects += sum(len(found.in_sight()) for found in _found(wanted))
         lost += picture.lost
         extra += picture.extra
@@ -142,6 +149,7 @@ def compare(meant: Iterable[Clip], reading: Reading, promise: Masks = Masks.EXAC
         poor=tuple(sorted(poor, key=attrgetter("iou"))),
         large=large,
         problems=tuple(map(str, reading.problems)),
+        wrong_side=tuple(wrong_side) if told(sides) else (),
     )
 
 

@@ -9,7 +9,7 @@ is what COCO's annotation would say besides (prompt, source, detector's box), as
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from reprlib import repr as short
@@ -20,9 +20,12 @@ from pipeline.errors import BadMedia, BadRecord
 from pipeline.formats import Problem, foreign
 from pipeline.formats.coco_rows import parsed
 from pipeline.formats.reading import Row, box_of, extra_of, id_of, identities_of, instances_of, score_of
+from pipeline.formats.sides import below
 from pipeline.formats.writing import in_order_of_names, still
 from pipeline.records import Clip, Frame
 
+SPLITS = {"": "train", "train": "train", "val": "validation", "test": "test"}
+"""A side -> what it is called by `datasets`; what is not split is all for training."""
 KEYS = ("category", "bbox", "area", "iscrowd", "score", "segmentation", "attributes")
 
 Json = dict[str, Any]
@@ -56,8 +59,8 @@ def in_order(clips: Iterable[tuple[str, Clip]], names: Sequence[str], folder: Pa
     lines = ((name, _waiting(clip, numbers)) for name, clip in clips)
     identities = count(1)
     for name, line in in_order_of_names(lines, folder):
-        text, objects = json.loads(line)
-        clip = Clip.from_text(text)
+        text, side, objects = json.loads(line)
+        clip = replace(Clip.from_text(text), side=side)
         h, w = clip.frames[0].size_hw
         objects = {"id": [next(identities) for _ in objects["category"]]} | objects
         yield clip, {"file_name": name, "width": w, "height": h, "objects": objects}
@@ -68,7 +71,9 @@ def _waiting(clip: Clip, numbers: Mapping[str, int]) -> bytes:
     for row in rows:
         row["category"] = row["category_id"]
         row["attributes"] = json.dumps(row["attributes"], sort_keys=True)
-    return json.dumps([clip.to_text(), {key: [row.get(key) for row in rows] for key in KEYS}]).encode("ascii")
+    return json.dumps([clip.to_text(), clip.side, {key: [row.get(key) for row in rows] for key in KEYS}]).encode(
+        "ascii"
+    )
 
 
 def size_of(row: Json, content: Callable[[], bytes]) -> tuple[int, int]:
@@ -90,14 +95,18 @@ class Rows:
     problems: list[Problem]
     seen: set[str] = field(default_factory=set)
 
-    def clip(self, row: Json, where: str, name: str, path: str, size_hw: tuple[int, int]) -> Clip:
+    def name(self, name: str, side: str) -> str:
+        """The picture's name, or where another side has it, that in the folder of its own."""
+        return below(side, name) if name in self.seen else name
+
+    def clip(self, row: Json, where: str, name: str, path: str, size_hw: tuple[int, int], side: str = "") -> Clip:
         """A row as a clip; an object that cannot be trusted is told and left out. Raises `BadRecord`."""
         if name in self.seen:
             raise BadRecord(f"another picture has the file name {name!r}", "merge the two")
         rows = list(self._objects(row.get("objects"), where, size_hw))
         found = instances_of(rows, size_hw, **identities_of(rows))
         self.seen.add(name)
-        return Clip(id_of(self.format_, name), name, path, (Frame(0, 0.0, size_hw),), None, (found,))
+        return Clip(id_of(self.format_, name), name, path, (Frame(0, 0.0, size_hw),), None, (found,), side)
 
     def _objects(self, objects: Any, where: str, size_hw: tuple[int, int]) -> Iterator[Row]:
         for index, item in enumerate(_items(objects)):

@@ -1,5 +1,6 @@
 """Hugging Face Parquet: pictures and objects in `data/train-00000-of-00001.parquet` and on, and a card.
 
+Of a split dataset, val is in `validation-*`, test in `test-*`, as `datasets` calls them.
 The file says its columns' types itself, as `datasets` does: `load_dataset(FOLDER)` and `load_dataset("parquet",
 data_files=...)` give the same. Pictures keep their bytes, or are upright 8-bit PNG where a plain reader would show them
 differently. What is made of anybody's file is in `parquet_reading`.
@@ -7,12 +8,14 @@ differently. What is made of anybody's file is in `parquet_reading`.
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline import media
 from pipeline.formats import Format, dataset_card
-from pipeline.formats.hf_rows import Json, features, in_order
+from pipeline.formats.hf_rows import SPLITS, Json, features, in_order
 from pipeline.formats.naming import named
 from pipeline.formats.parquet_reading import read
 from pipeline.formats.writing import named_in_media_errors, numbers_of
@@ -39,22 +42,27 @@ def write(clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: boo
     (place / "data").mkdir()
     by_class = Counter[int]()
     pictures = 0
-    with _Shards(place / "data", columns.arrow_schema) as shards:
+    with ExitStack() as files:
+        shards = cache(lambda split: files.enter_context(_Shards(place / "data", split, columns.arrow_schema)))
         for clip, row in in_order(named(clips), names, place):
             with named_in_media_errors(clip):
                 content = media.exported(clip)
-            shards.add(row | {"image": {"bytes": content, "path": row["file_name"]}})
+            shards(SPLITS[clip.side]).add(row | {"image": {"bytes": content, "path": row["file_name"]}})
             by_class.update(row["objects"]["category"])
             pictures += 1
-    dataset_card.write(place, columns, pictures, by_class, "data/train-*.parquet", typed=True)
+        if not pictures:
+            shards("train")
+    patterns = {split: f"data/{split}-*.parquet" for split in SPLITS.values()}
+    splits = {split: pattern for split, pattern in patterns.items() if next(place.glob(pattern), None)}
+    dataset_card.write(place, columns, pictures, by_class, splits, typed=True)
     return {}
 
 
 class _Shards:
     """Parquet files that are written one after another; their number is in their names at the end."""
 
-    def __init__(self, folder: Path, schema: Any) -> None:
-        self.folder, self.schema = folder, schema
+    def __init__(self, folder: Path, split: str, schema: Any) -> None:
+        self.folder, self.split, self.schema = folder, split, schema
         self.files: list[Path] = []
         self.rows: list[Json] = []
         self.waiting = self.written = 0
@@ -69,7 +77,7 @@ class _Shards:
             self._flush()
         self.writer.close()
         for number, file in enumerate(self.files):
-            file.rename(self.folder / f"train-{number:05d}-of-{len(self.files):05d}.parquet")
+            file.rename(self.folder / f"{self.split}-{number:05d}-of-{len(self.files):05d}.parquet")
 
     def add(self, row: Json) -> None:
         self.rows.append(row)
@@ -80,7 +88,7 @@ class _Shards:
     def _open(self) -> None:
         from pyarrow.parquet import ParquetWriter
 
-        self.files.append(self.folder / f"{len(self.files)}.parquet")
+        self.files.append(self.folder / f"{self.split}.{len(self.files)}.parquet")
         self.writer = ParquetWriter(self.files[-1], self.schema, write_page_checksum=True)
         self.written = 0
 
@@ -98,4 +106,4 @@ class _Shards:
         self.rows, self.waiting = [], 0
 
 
-PARQUET = Format(1, write, read, late=True, unpack=read)
+PARQUET = Format(1, write, read, late=True, unpack=read, card=True)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from pipeline.errors import BadDataset, BadMedia, BadRecord, first_line
 from pipeline.formats import Problem, Reading, dataset_card, foreign
 from pipeline.formats.hf_rows import Json, Rows, size_of
 from pipeline.formats.naming import checked
+from pipeline.formats.sides import WORDS, in_order_of_names, told
 from pipeline.records import Clip
 
 SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
@@ -38,17 +39,26 @@ def read(place: Path, pictures: Path | None = None) -> Reading:
     if names is None:
         raise BadDataset(f"{files[0]}: no class names; the file or {dataset_card.FILE} has them, as ClassLabel")
     rows = Rows("parquet", names, problems)
+    split = _by_side(files)
 
-    def clips() -> Iterator[Clip]:
-        for file in files:
+    def clips(side: str) -> Iterator[Clip]:
+        for file in split[side]:
             for number, row in _rows(file, pictures is not None, problems):
                 where = f"{file.name}: row {number}"
                 try:
-                    yield _clip(rows, row, where, f"{file.stem}/{number:08d}", pictures)
+                    yield _clip(rows, row, where, f"{file.stem}/{number:08d}", pictures, side)
                 except BadRecord as error:
                     problems.append(Problem(where, *error.args))
 
-    return Reading(names, clips(), problems)
+    return Reading(names, in_order_of_names(map(clips, split)), problems)
+
+
+def _by_side(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files by sides, where the names of all begin with one, and there is more than one."""
+    by_side: dict[str, list[Path]] = {}
+    for file in files:
+        by_side.setdefault(WORDS.get(file.name.partition("-")[0], ""), []).append(file)
+    return by_side if told(by_side) and "" not in by_side else {"": list(files)}
 
 
 def _files(place: Path, problems: list[Problem]) -> list[Path]:
@@ -146,12 +156,12 @@ def _check(what: str, size: int, limit: int) -> None:
         raise BadRecord(f"{size} {what}; at most {limit} are read", "write smaller row groups")
 
 
-def _clip(rows: Rows, row: Json, where: str, spare: str, pictures: Path | None) -> Clip:
+def _clip(rows: Rows, row: Json, where: str, spare: str, pictures: Path | None, side: str) -> Clip:
     image = row.get("image")
     image = image if isinstance(image, dict) else {"bytes": image}
-    name = _name(row, image.get("path"), spare, rows)
+    name = rows.name(_name(row, image.get("path"), spare, rows), side)
     size_hw = size_of(row, lambda: _content(image))
-    clip = rows.clip(row, where, name, "" if pictures is None else str(pictures / name), size_hw)
+    clip = rows.clip(row, where, name, "" if pictures is None else str(pictures / name), size_hw, side)
     if pictures is not None:
         try:
             (pictures / name).parent.mkdir(parents=True, exist_ok=True)

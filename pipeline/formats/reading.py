@@ -111,9 +111,13 @@ def dataset_file(place: Path, patterns: Sequence[str], what: str, kind: str) -> 
     raise BadDataset(f"{place}: no {what}; a {kind} dataset has {patterns[0]}")
 
 
-def picture_path(place: Path, name: str, subset: str = "") -> str:
-    """Where the picture is: below `images`, beside that, or in the folder of a subset; in `images` if nowhere."""
-    folders = ("images", "", f"images/{subset}", subset)
+def picture_path(place: Path, name: str, subset: str = "", side: str = "") -> str:
+    """Where the picture is: below `images`, beside that, or in the folder of a subset; in `images` if nowhere.
+
+    Of a dataset with sides it is in the folder of its own, before all.
+    """
+    own = (f"images/{side}",) if side else ()
+    folders = (*own, "images", "", f"images/{subset}", subset)
     there = (place / folder / name for folder in folders if is_file(place / folder / name))
     return str(next(there, place / "images" / name))
 

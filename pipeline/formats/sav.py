@@ -3,7 +3,8 @@
 `<id>_auto.json`, or `<id>_manual.json`, which is all that SAM 2's training reads, in the layout of the release files
 byte by byte; beside it the film, `<id>.mp4`, out of which SAM 2's own tool takes the frames. Of a still picture there
 is its frame, `<id>/00000.jpg`; of a film that is a folder all frames, where and as SAM 2's training reads them. What
-SA-V has no field for is in `masklet.jsonl` (`sav_sidecar`). The annotated frames are the frames of the clip. Boxes,
+SA-V has no field for is in `masklet.jsonl` (`sav_sidecar`). Of a split dataset `SIDE.txt` lists ids, as training takes
+them. The annotated frames are the frames of the clip. Boxes,
 points, and what another dataset said of a row are not written.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import films, masks, media
-from pipeline.formats import Format, without_crowds
+from pipeline.formats import SEVERAL_SIZES, Format, of_one_size_without_crowds
 from pipeline.formats.sav_clips import Masklet, PutPixels, suffix, write_clips
 from pipeline.formats.sav_fields import FPS, derived
 from pipeline.formats.sav_reading import AUTO, MANUAL, read
@@ -110,7 +111,7 @@ def _document(video_id: str, clip: Clip, found: list[Masklet], kind: str) -> Fie
         "video_width": float(size_hw[1]),
         "video_resolution": float(size_hw[0] * size_hw[1]),
         "video_environment": said.get("environment", ""),
-        "video_split": said.get("split", "train"),
+        "video_split": clip.side or said.get("split", "train"),
         "masklet": [
             [{"size": list(size_hw), "counts": one.codes[at].decode("ascii")} for one in found]
             for at in range(len(clip.frames))
@@ -172,5 +173,5 @@ def _stability_of(found: Instances, row: int) -> float | None:
     return said if isinstance(said, float) and round(said, 4) == kept else kept
 
 
-SAV = Format(1, write, read, films=True, frames="jpg", fit=without_crowds)
-SAV_MANUAL = Format(1, write_manual, partial(read, kinds=(MANUAL, AUTO)), films=True, frames="jpg", fit=without_crowds)
+SAV = Format(1, write, read, films=True, frames="jpg", fit=of_one_size_without_crowds, unfit=SEVERAL_SIZES)
+SAV_MANUAL = replace(SAV, write=write_manual, read=partial(read, kinds=(MANUAL, AUTO)))

@@ -5,6 +5,8 @@ A still picture is a film of one frame. Knows no format.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
 from itertools import count, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -51,15 +53,22 @@ def write_clips(
     file_of: Callable[[str, str, Clip], str],
     put_pixels: PutPixels | None,
     told: Callable[[Clip], Clip] = lambda clip: clip,
+    listed: str = "",
 ) -> dict[str, int]:
     """Write each clip by `put`, the sidecar, and the pixels to where `file_of` says for id and name.
 
-    Without `put_pixels` those stay where they are. `told` gives a clip its frames' numbers in the dataset. Answers as
-    `Write` does.
+    Without `put_pixels` those stay where they are. `told` gives a clip its frames' numbers in the dataset. Ids are
+    listed in `<side>.txt`, those without a side in `<listed>.txt`, if that is given. Answers as `Write` does.
     """
     numbers, unseen = numbers_of(ontology), 0
-    with (place / sav_sidecar.FILE).open("w", encoding="ascii", newline="\n") as side:
+    with ExitStack() as files:
+        side = files.enter_context((place / sav_sidecar.FILE).open("w", encoding="ascii", newline="\n"))
+        lists = cache(
+            lambda name: files.enter_context((place / f"{name}.txt").open("w", encoding="utf-8", newline="\n"))
+        )
         side.write(sav_sidecar.head(numbers))
+        if listed:
+            lists(listed)
         for video_id, name, clip in with_ids(clips):
             found = masklets(clip, numbers)
             seen = [one for one in found if any(row is not None for row in one.rows)]
@@ -69,6 +78,8 @@ def write_clips(
                 with named_in_media_errors(clip):
                     put_pixels(clip, place / file)
             put(video_id, told(clip), seen)
+            if clip.side or listed:
+                lists(clip.side or listed).write(f"{video_id}\n")
             side.write(_line(video_id, name, file, told(clip), seen))
     return {UNSEEN: unseen} if unseen else {}
 
@@ -180,8 +191,9 @@ def _line(video_id: str, name: str, file: str, clip: Clip, seen: list[Masklet]) 
     objects = [_told(clip, one) for one in seen]
     frames = [[frame.index, frame.time_s] for frame in clip.frames]
     size = list(clip.frames[0].size_hw)
+    side = {"side": clip.side} if clip.side else {}
     return sav_sidecar.line(
-        {"video_id": video_id, "name": name, "file": file, "size": size, "frames": frames, "objects": objects}
+        {"video_id": video_id, "name": name, "file": file, **side, "size": size, "frames": frames, "objects": objects}
     )
 
 

@@ -2,8 +2,8 @@
 
 `Annotations_6fps/<id>/<object>/<frame>.png` has 1 on the object and 0 elsewhere, in colours; one without a pixel is out
 of sight. `JPEGImages_24fps/<id>/<frame>.jpg` are still pictures and frames of films: JPEG, unless told otherwise, for
-SAM 2's training looks for no other files. `train.txt` has the ids, and `masklet.jsonl` what SA-V has no place for
-(`sav_sidecar`). Objects are numbered from 0, in the order of identities.
+SAM 2's training looks for no other files. `train.txt` has the ids (of a split dataset also `val.txt` and `test.txt`),
+and `masklet.jsonl` what SA-V has no place for (`sav_sidecar`). Objects are numbered from 0, in the order of identities.
 """
 
 import io
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from pipeline import films, masks, media, pixels
 from pipeline.errors import BadDataset, BadMedia, BadRecord, first_line, out_of_memory
-from pipeline.formats import Format, Problem, Reading, without_crowds
+from pipeline.formats import SEVERAL_SIZES, Format, Problem, Reading, of_one_size_without_crowds
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import id_of
 from pipeline.formats.sav_clips import Masklet, suffix, write_clips
 from pipeline.formats.sav_fields import FPS
 from pipeline.formats.sav_rows import Cell, Film, found_of
-from pipeline.formats.sav_sidecar import Known, KnownClip, Sidecar, Told
+from pipeline.formats.sav_sidecar import Known, KnownClip, Sidecar, Told, side_of
 from pipeline.ontology import Ontology
 from pipeline.records import FILM, Clip, Frame
 
-MASKS, PICTURES, LIST = "Annotations_6fps", "JPEGImages_24fps", "train.txt"
+MASKS, PICTURES = "Annotations_6fps", "JPEGImages_24fps"
 LEVEL = 1  # of zlib: masks are a hundredth of their pixels either way
 MODES = ("1", "L", "P")  # of Pillow: one number a pixel, of 8 bits at most
 MAX_DIGITS = 9  # in the name of an object or a frame
@@ -44,15 +44,13 @@ def write(
     `BadMedia` for a file that changed since it was looked at.
     """
     (place / MASKS).mkdir()
-    with (place / LIST).open("w", encoding="utf-8", newline="\n") as listed:
 
-        def put(video_id: str, clip: Clip, found: list[Masklet]) -> None:
-            listed.write(f"{video_id}\n")
-            for number, one in enumerate(found):
-                _put_object(place / MASKS / video_id / f"{number:03d}", clip.frames, one)
+    def put(video_id: str, clip: Clip, found: list[Masklet]) -> None:
+        for number, one in enumerate(found):
+            _put_object(place / MASKS / video_id / f"{number:03d}", clip.frames, one)
 
-        put_pixels = partial(_put_pixels, hard_link=hard_link, kind=frames)
-        return write_clips(clips, ontology, place, put, _file_of, put_pixels)
+    put_pixels = partial(_put_pixels, hard_link=hard_link, kind=frames)
+    return write_clips(clips, ontology, place, put, _file_of, put_pixels, listed="train")
 
 
 def _file_of(video_id: str, name: str, clip: Clip) -> str:
@@ -151,7 +149,15 @@ def _clip(place: Path, video_id: str, names: Sequence[str], known: KnownClip | N
     found = tuple(found_of(Film(size_hw, objects), at, cells[index]) for at, index in enumerate(indices))
     name, path = (known.name, place / known.file) if known else (checked(video_id), _pixels(place, video_id, indices))
     rewrite = None if path.parent == place / PICTURES / video_id else FILM
-    return Clip(id_of("sav_png", name), name, str(path), known.frames if known and fits else frames, rewrite, found)
+    return Clip(
+        id_of("sav_png", name),
+        name,
+        str(path),
+        known.frames if known and fits else frames,
+        rewrite,
+        found,
+        side_of(known),
+    )
 
 
 def _files(folder: Path, names: Sequence[str], told: Told) -> dict[int, dict[int, Path]]:
@@ -227,4 +233,4 @@ def _pixels(place: Path, video_id: str, indices: Sequence[int]) -> Path:
     return folder / f"{indices[0]:05d}.jpg" if len(indices) == 1 else folder
 
 
-SAV_PNG = Format(2, write, read, films=True, frames="jpg", fit=without_crowds)
+SAV_PNG = Format(2, write, read, films=True, frames="jpg", fit=of_one_size_without_crowds, unfit=SEVERAL_SIZES)

@@ -16,7 +16,7 @@ from pipeline.formats.naming import checked
 from pipeline.formats.reading import id_of, is_file, score_of
 from pipeline.formats.sav_fields import ANNOTATED_EVERY, FPS, derived
 from pipeline.formats.sav_rows import Cell, Film, again, found_of
-from pipeline.formats.sav_sidecar import MAX_INDEX, Known, KnownClip, Sidecar, Told, parsed
+from pipeline.formats.sav_sidecar import FILE, MAX_INDEX, Known, KnownClip, Sidecar, Told, parsed, side_of
 from pipeline.records import FILM, Clip, Frame
 
 AUTO, MANUAL = "_auto.json", "_manual.json"
@@ -54,8 +54,8 @@ def read(place: Path, kinds: Sequence[str] = (AUTO, MANUAL)) -> Reading:
 
 def _not_read(place: Path, kinds: Sequence[str], files: Sequence[tuple[str, Path]]) -> Iterator[str]:
     """What is beside the files that are read."""
-    read_kind = next((kind for kind in kinds if files[0][1].name.endswith(kind)), "")
-    for kind in kinds if place.is_dir() else ():
+    read_kind = next((kind for kind in kinds if files and files[0][1].name.endswith(kind)), "")
+    for kind in kinds if place.is_dir() and files else ():
         count = 0 if kind == read_kind else sum(1 for _ in place.rglob(f"*{kind}"))
         if count:
             name = "sav" if kind == AUTO else "sav_manual"
@@ -71,6 +71,8 @@ def _files(place: Path, kinds: Sequence[str]) -> list[tuple[str, Path]]:
         found = [path for path in place.rglob(f"*{kind}") if is_file(path)]
         if found:
             return sorted((path.relative_to(place).as_posix().removesuffix(kind), path) for path in found)
+    if is_file(place / FILE):  # a run in which no film came to its end
+        return []
     raise BadDataset(f"{place}: no file *{' or *'.join(kinds)}; give an SA-V folder or one of its files")
 
 
@@ -110,7 +112,7 @@ def _clip(root: Path, video_id: str, data: dict[str, Any], known: KnownClip | No
     name, path = (known.name, root / known.file) if known else _pixels(root, video_id, len(rows))
     found = tuple(found_of(film, at, row) for at, row in enumerate(cells))
     rewrite = None if path.parent == root / video_id else FILM
-    return Clip(id_of("sav", name), name, str(path), frames, rewrite, found)
+    return Clip(id_of("sav", name), name, str(path), frames, rewrite, found, side_of(known))
 
 
 def _pixels(root: Path, video_id: str, frames: int) -> tuple[str, Path]:

@@ -14,6 +14,7 @@ from pipeline.errors import BadRecord
 from pipeline.formats import Problem, foreign
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import score_of
+from pipeline.formats.sides import SIDES, told
 from pipeline.records import Frame
 
 FILE = "masklet.jsonl"
@@ -43,6 +44,7 @@ class KnownClip(NamedTuple):
     size_hw: tuple[int, int]
     frames: tuple[Frame, ...]
     objects: tuple[Known, ...]
+    side: str = ""
 
 
 def head(numbers: Mapping[str, int]) -> str:
@@ -85,6 +87,7 @@ class Sidecar:
         self.names: dict[int, str] = {}
         self.at: dict[str, int] = {}
         self._clips: set[str] = set()
+        self._sides: set[Any] = set()
         if self.path.is_file():
             self._look_through()
 
@@ -109,6 +112,7 @@ class Sidecar:
             raise BadRecord(f"another clip is {short(video_id)} or has the name {short(name)}", "remove one line")
         self.at[video_id] = place
         self._clips.add(name)
+        self._sides.add(short(item.get("side", "")))
 
     def _take_classes(self, categories: Any) -> None:
         if not isinstance(categories, list):
@@ -129,8 +133,14 @@ class Sidecar:
         if video_id in self.at:
             with self.told.trying(f"clip {short(video_id)}"), self.path.open("rb") as file:
                 file.seek(self.at[video_id])
-                return _clip(parsed(file.readline(MAX_LINE_BYTES)), set(self.names.values()))
+                known = _clip(parsed(file.readline(MAX_LINE_BYTES)), set(self.names.values()))
+                return known if told(self._sides) else known._replace(side="")
         return None
+
+
+def side_of(known: KnownClip | None) -> str:
+    """The side of a clip; '' where nothing is said."""
+    return known.side if known else ""
 
 
 def parsed(content: bytes) -> dict[str, Any]:
@@ -155,7 +165,10 @@ def _clip(item: dict[str, Any], classes: set[str]) -> KnownClip:
     if len({one.track_id for one in known}) < len(known):
         raise BadRecord("two objects have one track_id", "give every one its own")
     file, name = checked(foreign.text(item, "file")), checked(foreign.text(item, "name"))
-    return KnownClip(name, file, size_hw, _frames(frames, size_hw), known)
+    side = item.get("side", "")
+    if side not in ("", *SIDES):
+        raise BadRecord(f"side is {short(side)}", f"make it one of {', '.join(SIDES)}")
+    return KnownClip(name, file, size_hw, _frames(frames, size_hw), known, side)
 
 
 def _frames(frames: list[Any], size_hw: tuple[int, int]) -> tuple[Frame, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import BadDataset
 from pipeline.formats import FORMATS, json_stream
+from pipeline.formats.sides import SIDES
 
 PATTERNS = {
     "sav_png": ("Annotations_6fps",),
@@ -13,7 +14,7 @@ PATTERNS = {
     "parquet": ("*.parquet", "data/*.parquet"),
     "sav": ("*_auto.json", "**/*_auto.json"),
     "sav_manual": ("*_manual.json", "**/*_manual.json"),
-    "coco_results": ("results.json",),
+    "coco_results": ("results.json", *(f"results_{side}.json" for side in SIDES)),
 }
 """The first of these that is there tells; else it is what a JSON file in the folder says."""
 
@@ -36,6 +37,7 @@ def _told(place: Path) -> Iterator[str]:
             if any(next(place.glob(pattern), None) for pattern in patterns):
                 yield _yolo(place) if name == "yolo" else name
         files = sorted([*place.glob("*.json"), *place.glob("annotations/*.json")])
+        files += [path for side in SIDES for path in place.glob(f"{side}/annotations.json")]
     else:
         files = [place]
         if place.name == "results.json":

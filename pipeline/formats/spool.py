@@ -20,6 +20,7 @@ class Spooled(NamedTuple):
     length: int
     before: int
     lines: int
+    side: str = ""
 
 
 class Spool:
@@ -48,33 +49,42 @@ class Spool:
         """The numbers that the next picture's first annotation and itself have."""
         return self._lines + 1, len(self._pictures) + 1
 
-    def add(self, pictures: Iterable[tuple[str, tuple[int, int], int]], text: str) -> None:
-        """Let the lines of pictures (name, size, how many lines) wait: ASCII, a comma and a line's end before each."""
+    def add(self, pictures: Iterable[tuple[str, tuple[int, int], int, str]], text: str) -> None:
+        """Let the lines of pictures (name, size, how many, side) wait: ASCII, a comma and a line's end before each."""
         block = text.encode("ascii")
         self._file.write(block)
         before = 0
-        for name, size_hw, lines in pictures:
-            self._pictures.append(Spooled(name, size_hw, self._end, len(block), before, lines))
+        for name, size_hw, lines, side in pictures:
+            self._pictures.append(Spooled(name, size_hw, self._end, len(block), before, lines, side))
             before += lines
         self._end += len(block)
         self._lines += before
 
-    def pictures(self) -> list[Spooled]:
-        """All pictures in the order of their names."""
-        return sorted(self._pictures)
+    @property
+    def sides(self) -> set[str]:
+        """The sides that pictures are on; '' where there is none."""
+        return {picture.side for picture in self._pictures} or {""}
 
-    def blocks(self) -> Iterator[bytes]:
-        """All lines in the order of their pictures, as they came."""
-        if all(one.name < next_.name for one, next_ in pairwise(self._pictures)):
+    def pictures(self, side: str) -> Iterator[tuple[int, Spooled]]:
+        """The pictures of a side in the order of their names, with their numbers among all."""
+        return ((number, one) for number, one in enumerate(sorted(self._pictures), 1) if one.side == side)
+
+    def blocks(self, side: str) -> Iterator[bytes]:
+        """The lines of a side in the order of their pictures, numbered among all."""
+        if self.sides == {side} and all(one.name < next_.name for one, next_ in pairwise(self._pictures)):
             self._file.seek(0)
             while block := self._file.read(CHUNK):
                 yield block
         else:
-            yield from self._renumbered()
+            yield from self._renumbered(side)
 
-    def _renumbered(self) -> Iterator[bytes]:
-        annotation = count(1)
-        for number, picture in enumerate(self.pictures(), 1):
+    def _renumbered(self, side: str) -> Iterator[bytes]:
+        first = 1
+        for number, picture in enumerate(sorted(self._pictures), 1):
+            annotation = count(first)
+            first += picture.lines
+            if picture.side != side:
+                continue
             self._file.seek(picture.begin)
             lines = self._file.read(picture.length).decode("ascii").split(",\n")[1 + picture.before :]
             for line in lines[: picture.lines]:

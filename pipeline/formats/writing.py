@@ -19,10 +19,13 @@ def with_pictures(
     hard_link: bool = False,
     stems: bool = False,
 ) -> Iterator[tuple[str, Clip]]:
-    """Write the picture or film of each clip below `folder`; give its name there, and the clip. Raises `BadMedia`."""
+    """Write the picture or film of each clip below `folder`, or that of its side in it; give its name, and the clip.
+
+    Raises `BadMedia`.
+    """
     for name, clip in named(clips, stems):
         with named_in_media_errors(clip):
-            media.export(clip, folder / name, hard_link)
+            media.export(clip, folder / clip.side / name, hard_link)
         yield name, clip
 
 

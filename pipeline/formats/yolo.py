@@ -5,7 +5,7 @@ So vertices are the centres of a mask's outer pixels, and what it draws is the m
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import count, repeat
@@ -19,6 +19,7 @@ from pipeline import masks
 from pipeline.errors import BadRecord
 from pipeline.formats import Format, Masks, strips, without_crowds
 from pipeline.formats.bridges import polygon
+from pipeline.formats.sides import below
 from pipeline.formats.writing import mask_of, named_in_errors, number_of, numbers_of, still, together, with_pictures
 from pipeline.formats.yolo_files import IMAGES, SUFFIXES, YAML, label_of, suffix
 from pipeline.formats.yolo_reading import SMALLEST_PX, read
@@ -33,6 +34,7 @@ train: images
 val: images
 names:
 """
+NO_VAL = "# No picture is on the side val: those of train stand in for it.\n"
 FINE_PX = 4096
 """In pictures with a longer side, a box has 8 digits: 6 are a hundredth of a pixel there."""
 BYTES = 9
@@ -66,13 +68,15 @@ def write_labels(
     numbers = {name: number for number, name in enumerate(numbers_of(ontology))}
     unsaid = Counter[str]()
     folders: set[str] = set()
+    sides: set[str] = set()
     for group in together(pictures, lambda clip: clip.frames[0].size_hw, AT_ONCE):
         for _, clip in group:
             found = still(clip)
             unsaid["scores"] += len(found) * (found.scores is not None)
             unsaid["identities"] += len(found) * (found.track_ids is not None)
         for (name, clip), lines in zip(group, (rows or polygon_rows)(group, numbers, unsaid), strict=True):
-            path = f"{place}{label_of(f'/{IMAGES}/{name}')}"
+            path = f"{place}{label_of(f'/{IMAGES}/{below(clip.side, name)}')}"
+            sides.add(clip.side)
             folder = path.rpartition("/")[0]
             if folder not in folders:
                 Path(folder).mkdir(parents=True, exist_ok=True)
@@ -82,8 +86,19 @@ def write_labels(
                     file.write(b"".join(lines))
             except FileExistsError:
                 raise BadRecord(f"{clip.name}: its label would be another picture's; rename it") from None
-    (place / YAML).write_text(HEAD + "".join(map(_entry, numbers.values(), numbers)), encoding="utf-8", newline="\n")
+    if any(sides):
+        (place / IMAGES / "train").mkdir(parents=True, exist_ok=True)
+    head = _head_of(sides) if any(sides) else HEAD
+    (place / YAML).write_text(head + "".join(map(_entry, numbers.values(), numbers)), encoding="utf-8", newline="\n")
     return dict(+unsaid)
+
+
+def _head_of(sides: Collection[str]) -> str:
+    """The begin of a data.yaml of a split dataset; ultralytics wants train and val whatever there is."""
+    val = "" if "val" in sides else NO_VAL
+    folders = {"train": "train", "val": "val" if "val" in sides else "train", "test": "test"}
+    lines = [f"{side}: {IMAGES}/{folder}\n" for side, folder in folders.items() if side != "test" or side in sides]
+    return f"# Made by masklet.\n{val}{''.join(lines)}names:\n"
 
 
 def _entry(number: int, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.errors import BadRecord
 from pipeline.formats.naming import checked
 from pipeline.formats.reading import is_file
+from pipeline.formats.sides import WORDS, told, without
 
 YAML, IMAGES, LABELS = "data.yaml", "images", "labels"
 SPLITS = ("train", "val", "validation", "test", "minival")
@@ -42,11 +43,22 @@ def suffix(name: str) -> str:
 
 @dataclass(slots=True)
 class Files:
-    """The pictures found: path of each by the name it has in the dataset, and picture by label."""
+    """The pictures found: path of each by the name it has in the dataset, picture by label, and side by path."""
 
     root: Path
     by_name: dict[str, str] = field(default_factory=dict)
     by_label: dict[str, str] = field(default_factory=dict)
+    sides: dict[str, str] = field(default_factory=dict)
+    shared: bool = False
+
+    def side(self, path: str) -> str:
+        """The side that a picture is on; '' where the dataset is not split, or its sides share pictures."""
+        return self.sides[path] if self.split else ""
+
+    @property
+    def split(self) -> bool:
+        """Whether there is more than one side, and every picture is on one."""
+        return told(self.sides.values()) and not self.shared
 
     def shown(self, path: str) -> str:
         """A path for people: below the dataset, if it is."""
@@ -61,7 +73,11 @@ def find(path: Path, data: Mapping[str, Any], tell: Tell) -> Files:
     if "train" not in data or not {"val", "validation"} & data.keys():
         tell(path.name, "train or val is missing", "ultralytics needs both; they may be the same")
     folders = []
-    for entry in dict.fromkeys(entry for key in SPLITS for entry in _entries(path.name, key, data.get(key), tell)):
+    entries: dict[str, str] = {}
+    for key in SPLITS:
+        for entry in _entries(path.name, key, data.get(key), tell):
+            entries.setdefault(entry, WORDS[key])  # val may be what train is
+    for entry, side in entries.items():
         tries = (root / entry, root / entry.removeprefix("../"), path.parent / entry)
         place = next((Path(os.path.normpath(there)) for there in tries if is_file(there) or there.is_dir()), None)
         if place is None:
@@ -70,9 +86,10 @@ def find(path: Path, data: Mapping[str, Any], tell: Tell) -> Files:
             tell(path.name, f"{short(entry)} has the dataset in it", "name the folder of the pictures")
         elif place.is_dir():
             folders.append(str(place))
-            _add(files, _below(str(place)), tell)
+            _add(files, _below(str(place)), side, tell)
         else:
-            _add(files, _listed(place, root, partial(tell, files.shown(str(place)))), tell)
+            _add(files, _listed(place, root, partial(tell, files.shown(str(place)))), side, tell)
+    _name_by_sides(files, tell)
     for folder in folders:
         _tell_orphans(files, folder, tell)
     return files
@@ -116,10 +133,11 @@ def _listed(place: Path, root: Path, tell: Callable[[str, str], None]) -> Iterat
         yield os.path.normpath(below if not is_file(beside) and is_file(below) else beside)
 
 
-def _add(files: Files, paths: Iterable[str], tell: Tell) -> None:
+def _add(files: Files, paths: Iterable[str], side: str, tell: Tell) -> None:
     known = set(files.by_name.values())
     for path in paths:
         if path in known:
+            files.shared |= files.sides[path] != side
             continue
         where = files.shown(path)
         other = files.by_label.setdefault(label_of(path), path)
@@ -135,7 +153,20 @@ def _add(files: Files, paths: Iterable[str], tell: Tell) -> None:
         if suffix(path) not in SUFFIXES:
             tell(where, "ultralytics does not take it for a picture", "save it as JPEG or PNG")
         files.by_name[name] = path
+        files.sides[path] = side
         known.add(path)
+
+
+def _name_by_sides(files: Files, tell: Tell) -> None:
+    """Let names do without the folder of the side, if that leaves no two alike, and no picture is on two sides."""
+    named, files.by_name = files.by_name, {}
+    for name, path in named.items():
+        choices = (name if files.shared else without(files.sides[path], name), name)
+        free = next((choice for choice in choices if choice not in files.by_name), None)
+        if free is None:
+            tell(files.shown(path), f"{files.shown(files.by_name[name])} has the same name on its side", "rename one")
+        else:
+            files.by_name[free] = path
 
 
 def _name(path: str, root: Path) -> str:

@@ -41,8 +41,8 @@ def read(place: Path) -> Reading:
             problems.append(Problem(path.name, "no picture has a label", f"the first one's would be {example}"))
 
     splits = [split for split in SPLITS if data.get(split)]
-    merged = len({str(data[split]) for split in splits}) > 1
-    return Reading(names, clips(), problems, [f"splits are read as one: {', '.join(splits)}"] if merged else [])
+    notes = [f"splits are read as one, for they share pictures: {', '.join(splits)}"] if files.shared else []
+    return Reading(names, clips(), problems, notes)
 
 
 def _data(path: Path) -> dict[str, Any]:
@@ -109,4 +109,6 @@ def _clip(name: str, file: str, files: Files, names: Mapping[int, str], problems
     found = empty(probe.size_hw)
     if is_file(label):
         found = objects(label, files.shown(str(label)), probe.size_hw, names, problems)
-    return Clip(clip_id(content), name, file, (Frame(0, 0.0, probe.size_hw),), probe.rewrite, (found,))
+    return Clip(
+        clip_id(content), name, file, (Frame(0, 0.0, probe.size_hw),), probe.rewrite, (found,), files.side(file)
+    )

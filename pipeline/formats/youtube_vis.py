@@ -1,20 +1,22 @@
 """YouTube-VIS: `images/` and `annotations.json`, a track an annotation, with a mask or null for every frame.
 
 A still picture is a video of one frame. The frames of a film are pictures, `images/<film without suffix>/<number>.png`,
-or `.jpg` on request; the number is that in the film. What is made of anybody's file is in `youtube_vis_reading`.
+or `.jpg` on request; the number is that in the film. Of a split dataset each side has a folder with the two, and
+numbers are given over all. What is made of anybody's file is in `youtube_vis_reading`.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline import films, media
 from pipeline.errors import BadRecord
-from pipeline.formats import Format
+from pipeline.formats import SEVERAL_SIZES, Format, of_one_size
 from pipeline.formats.coco import line_of, write_head, write_list
 from pipeline.formats.coco_rows import parsed
 from pipeline.formats.naming import frames_folder, named
@@ -32,6 +34,14 @@ UNSEEN = "tracks that are in sight in no frame"
 Said = dict[str, Any]
 
 
+class Written(NamedTuple):
+    """A video that is written: its side, its entry without a number, and how many tracks it has."""
+
+    side: str
+    said: Said
+    tracks: int
+
+
 def write(
     clips: Iterable[Clip], ontology: Ontology, place: Path, hard_link: bool = False, frames: str = "png"
 ) -> dict[str, int]:
@@ -42,34 +52,38 @@ def write(
     of a class that is not exported, or of a film without identities, `BadMedia` for a
     picture or film that changed since it was looked at.
     """
-    (place / IMAGES).mkdir()
     unsaid = Counter[str]()
-    videos: dict[str, Said] = {}
+    written: dict[str, Written] = {}
     numbers = numbers_of(ontology)
 
     def waiting() -> Iterator[tuple[str, bytes]]:
         for name, clip in named(clips, stems=True):
-            tracks = json.dumps(_annotations(clip, numbers, unsaid)).encode("ascii")
+            tracks = _annotations(clip, numbers, unsaid)
             with named_in_media_errors(clip):
-                files = _put_pictures(name, clip, place / IMAGES, hard_link, frames)
-            videos[name] = _video(name, clip, files)
-            yield name, tracks
+                files = _put_pictures(name, clip, place / clip.side / IMAGES, hard_link, frames)
+            written[name] = Written(clip.side, _video(name, clip, files), len(tracks))
+            yield f"{clip.side}/{name}", json.dumps(tracks).encode("ascii")
 
-    tracks = in_order_of_names(waiting(), place)
-    with (place / FILE).open("wb") as out:
-        write_head(out, numbers)
-        in_order = (videos[name] for name in sorted(videos))
-        write_list(out, "videos", (line_of({"id": number} | video) for number, video in enumerate(in_order, 1)))
-        write_list(out, "annotations", _numbered(tracks), end=b"\n}\n")
+    blocks = (block for _, block in in_order_of_names(waiting(), place))  # side by side
+    videos = dict(sorted(written.items()))
+    first = accumulate((video.tracks for video in videos.values()), initial=1)
+    ranks = [(number, one, own) for (number, one), own in zip(enumerate(videos.values(), 1), first, strict=False)]
+    for side in sorted({video.side for video in videos.values()} or {""}):
+        on_side = [(number, one.said, own) for number, one, own in ranks if one.side == side]
+        (place / side / IMAGES).mkdir(parents=True, exist_ok=True)
+        with (place / side / FILE).open("wb") as out:
+            write_head(out, numbers)
+            write_list(out, "videos", (line_of({"id": number} | said) for number, said, _ in on_side))
+            annotations = _numbered(((number, own) for number, _, own in on_side), blocks)
+            write_list(out, "annotations", annotations, end=b"\n}\n")
+    assert next(blocks, None) is None  # every block has its place, and the file in which they waited is closed
     return dict(unsaid)
 
 
-def _numbered(tracks: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
-    """The annotations of all videos, each with its own number and its video's."""
-    own = 0
-    for video, (_, block) in enumerate(tracks, 1):
-        for annotation in json.loads(block):
-            own += 1
+def _numbered(videos: Iterable[tuple[int, int]], blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The annotations of videos, each with its own number and its video's; the first of each video is given."""
+    for (video, first), block in zip(videos, blocks, strict=False):
+        for own, annotation in enumerate(json.loads(block), first):
             yield line_of({"id": own, "video_id": video} | annotation)
 
 
@@ -167,4 +181,4 @@ def _without(common: set[str], attributes: Said, said: Said) -> Said:
     return {key: value for key, value in said.items() if key not in common or value != attributes[key]}
 
 
-YOUTUBE_VIS = Format(2, write, read, films=True, frames="png", stems=True)
+YOUTUBE_VIS = Format(2, write, read, films=True, frames="png", stems=True, fit=of_one_size, unfit=SEVERAL_SIZES)

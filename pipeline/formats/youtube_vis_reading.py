@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import films
-from pipeline.errors import BadRecord
-from pipeline.formats import Problem, Reading, foreign
+from pipeline.errors import BadDataset, BadRecord
+from pipeline.formats import Problem, Reading, foreign, sides
 from pipeline.formats.json_items import Waiting, category, class_of, load, new, passing, waiting_for
 from pipeline.formats.naming import checked
-from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, score_of
+from pipeline.formats.reading import Row, box_of, dataset_file, extra_of, id_of, instances_of, is_file, score_of
 from pipeline.geometry import as_boxes
 from pipeline.records import FILM, Clip, Frame, Instances
 
@@ -57,11 +57,31 @@ def read(place: Path) -> Reading:
     has the name of its film, or of the folder that its frames are in; its path is that folder, where it is there, and
     then its frames have the numbers by which they are found in it (`films.numbered`).
     """
-    path = dataset_file(place, PATTERNS, "annotation file", KIND)
+    files = _files(place)
+    problems: list[Problem] = []
+    taken: set[str] = set()
+    read = [_read(path, side if sides.told(files) else "", problems, taken) for side, path in files.items()]
+    names = read[0][0]
+    for path, (others, _) in zip(files.values(), read, strict=True):
+        if others != names:
+            raise BadDataset(f"{path}: has other categories than {next(iter(files.values()))}; name the one to read")
+    return Reading(names, sides.in_order_of_names(clips for _, clips in read), problems)
+
+
+def _files(place: Path) -> dict[str, Path]:
+    """The annotation files by their sides; '' is that of a dataset that has one."""
+    there = {side: place / side / PATTERNS[0] for side in sides.SIDES if is_file(place / side / PATTERNS[0])}
+    if there and not is_file(place / PATTERNS[0]):
+        return there
+    return {"": dataset_file(place, PATTERNS, "annotation file", KIND)}
+
+
+def _read(path: Path, side: str, problems: list[Problem], taken: set[str]) -> tuple[dict[int, str], Iterator[Clip]]:
+    """The classes and the clips of one file; a name that is `taken` by another side's clip gets its side before it."""
     waiting = Waiting()
     lists = load(path, waiting, NEEDED, KIND)
-    problems: list[Problem] = []
-    told = partial(passing, path.name, problems)
+    where = sides.below(side, path.name)
+    told = partial(passing, where, problems)
     names = dict(told("category", lists["categories"], partial(category, seen=set())))
     video = partial(_video, place=path.parent, listed=lru_cache(2)(_listed), numbers=set(), names=set())
     videos = list(told("video", lists["videos"], video))
@@ -71,10 +91,12 @@ def read(place: Path) -> Reading:
         for video in videos:
             track = partial(_track, video=video, names=names, seen=set())
             tracks = list(told("annotation", map(waiting.item, places.pop(video.number)), track))
-            name, found = video.name, _found(tracks, video)
-            yield Clip(id_of("youtube_vis", name), name, video.path, video.frames, video.rewrite, found)
+            name = sides.below(side, video.name) if video.name in taken else video.name
+            taken.add(name)
+            found = _found(tracks, video)
+            yield Clip(id_of("youtube_vis", name), name, video.path, video.frames, video.rewrite, found, side)
 
-    return Reading(names, clips(), problems)
+    return names, clips()
 
 
 def _video(item: dict[str, Any], place: Path, listed: Listed, numbers: set[int], names: set[str]) -> Video:

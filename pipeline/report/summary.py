@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NothingToDo, TooManyQuarantined
+from pipeline.labelled import how_many
 from pipeline.ledger import entries
 from pipeline.plan import Work
 from pipeline.reasons import in_words
+from pipeline.report import sides
 from pipeline.store import Store
 
 if TYPE_CHECKING:
@@ -52,8 +54,9 @@ def show(summary: "Summary", out: Path) -> str:
     for name, dataset in summary.datasets.items():
         rows.append((name, f"{dataset['objects']} objects in {dataset['place']}"))
         rows.append(("", _in_line(dataset["by_class"])))
+        rows += sides.rows(dataset)
         rows += fidelity_rows(dataset)
-    what = "pictures" if not summary.films else "pictures and frames" if summary.pictures else "frames"
+    what = _what(summary.pictures, summary.films)
     for stage, did in summary.stages.items():
         rate = f", {did['computed'] / did['seconds']:.1f}/s" if did["computed"] and did["seconds"] else ""
         rows.append((stage, f"{did['computed']:.0f} {what} computed{rate}, model asked about {did['asked']:.0f}"))
@@ -63,6 +66,11 @@ def show(summary: "Summary", out: Path) -> str:
         rows += [("dropped", f"{count} at {stage}: {in_words(reason)}") for reason, count in reasons.items()]
     rows += [("note", note) for note in summary.notes]
     return table(f"{out}", [row for row in rows if row[1]])
+
+
+def _what(pictures: int, films: int) -> str:
+    """What goes through stages."""
+    return "pictures" if not films else "pictures and frames" if pictures else "frames"
 
 
 def fidelity_rows(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -91,8 +99,8 @@ def _in_line(counts: Mapping[str, int], most: int = 12) -> str:
 
 def judge(summary: "Summary", out: Path, max_quarantined: int | None, fail_on_empty: bool) -> None:
     """Raise for what the user asked to be told by an exit code."""
-    if fail_on_empty and not summary.pictures:
-        raise NothingToDo(f"no picture reached the dataset, of {summary.files} files in the source")
+    if fail_on_empty and not summary.pictures and not summary.films:
+        raise NothingToDo(f"no picture or film reached the dataset, of {summary.files} files in the source")
     if max_quarantined is not None and summary.quarantined > max_quarantined:
         raise TooManyQuarantined(
             f"{summary.quarantined} files were set aside, {max_quarantined} are allowed;"
@@ -108,28 +116,43 @@ def show_work(work: Work, as_json: bool) -> str:
     for stage, exact in work.exact.items():
         most = "" if exact else "at most "
         rows.append((stage, f"{most}{work.stale[stage]}", f"{most}{work.asked[stage]}"))
-    head = f"{work.pictures} pictures, {work.aside.total()} files set aside" + (
-        "; nothing to do" if work.nothing else ""
+    films = f"{work.films} films of {work.frames} frames, " if work.films else ""
+    head = f"{work.pictures} pictures, {films}{work.aside.total()} files set aside"
+    what = _what(work.pictures, work.films)
+    return table(
+        head + ("; nothing to do" if work.nothing else ""),
+        rows,
+        ("stage", f"{what} to compute", "to ask the model about"),
     )
-    return table(head, rows, ("stage", "pictures to compute", "to ask the model about"))
 
 
 def show_status(out: Path, store: Store, summary: Mapping[str, Any], as_json: bool) -> str:
     """What a run has by now: committed results by stage, and what is set aside."""
     aside = store.aside()
     datasets = {name: dataset["objects"] for name, dataset in summary.get("datasets", {}).items()}
-    said = {
-        "pictures": len(store.pictures()),
+    pictures, films = how_many(store)
+    said: dict[str, Any] = {
+        "pictures": pictures,
+        "films": films,
         "results": store.counts(),
         "aside": dict(sorted(Counter(a.reason for a in aside).items())),
         "datasets": datasets,
+        "notes": list(summary.get("notes", ())),
     }
+    split = {name: one for name, one in summary.get("datasets", {}).items() if one.get("sides")}
+    if split:
+        said["sides"] = {name: dataset["sides"] for name, dataset in split.items()}
     if as_json:
         return json.dumps(said)
-    rows = [("pictures", str(said["pictures"])), ("results in the store", _in_line(store.counts()))]
+    rows = [("pictures", str(pictures)), ("films", str(films)), ("results in the store", _in_line(store.counts()))]
     rows += [("dataset", f"{name}: {objects} objects") for name, objects in datasets.items()]
     rows += [(a.name, in_words(a.reason, a.detail)) for a in aside]
-    return table(str(out), rows)
+    rows += [("note", note) for note in said["notes"]]
+    parts = [table(str(out), rows)]
+    for names, one in sides.alike(split):
+        parts.append(table(f"{', '.join(names)}: share of each class by side", *sides.shares(one)))
+        parts += ["\n".join(in_one_line(line) for _, line in off)] if (off := sides.rows(one, most=None)[1:]) else []
+    return "\n\n".join(parts)
 
 
 def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
@@ -141,7 +164,8 @@ def show_ledger(store: Store, as_json: bool) -> Iterator[str]:
         box = "" if entry.box_xyxy is None else " at " + ",".join(f"{v:.0f}" for v in entry.box_xyxy)
         score = "" if entry.score is None else f" {entry.score:.2f}"
         stayed = f"; {entry.survivor} stayed" if entry.survivor else ""
-        parts = (entry.picture, entry.stage, f"{entry.name}{score}{box}".strip(), f"{entry.why}{stayed}")
+        where = entry.picture if entry.frame is None else f"{entry.picture}, frame {entry.frame}"
+        parts = (where, entry.stage, f"{entry.name}{score}{box}".strip(), f"{entry.why}{stayed}")
         yield in_one_line(": ".join(part for part in parts if part))
 
 

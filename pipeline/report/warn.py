@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from pipeline import select
 from pipeline.config import Config, load
 from pipeline.errors import MaskletError, nearest
+from pipeline.stages.verify import words_of
 
 
 def warnings(config: Config, out: Path | None = None) -> list[str]:
     """One line each; with `out`, also how class numbers shift against the run that is there."""
-    said = config.ontology.warnings() + _unknown_prompts(config)
+    said = config.ontology.warnings() + _unknown_prompts(config) + _scores(config) + _second_opinions(config)
     if out is not None and (out / "config.yaml").is_file():
         said += _shifted(config, out)
     return said
@@ -25,6 +27,32 @@ def _unknown_prompts(config: Config) -> list[str]:
         for prompt in config.ontology.prompts()
         if prompt not in vocabulary
     ]
+
+
+def _scores(config: Config) -> list[str]:
+    """Thresholds that cannot cut, or were learnt from other scores."""
+    rules, name = config.select, config.backends["detect"]
+    lines = []
+    usual = select.Rules.model_fields["threshold"].default
+    chosen = rules.threshold != usual or any(c.threshold is not None for c in config.ontology.active)
+    if chosen and config.detect.constant_scores:
+        lines.append(f"detect: {name} gives every object the same score: no threshold can tell right from wrong")
+    if rules.calibration is not None and rules.calibration.detector not in ({}, config.section("detect")):
+        lines.append("select: the calibration was learnt from another detector, or with other options; calibrate anew")
+    return lines
+
+
+def _second_opinions(config: Config) -> list[str]:
+    """A second model that is asked for nothing, or cannot disagree."""
+    if config.verify is None:
+        return []
+    lines = []
+    if not config.select.verified:
+        lines.append("verify: a second model is asked, but nothing goes for what it says; say select.verified=0.5")
+    alone = [c.name for c in config.ontology.active if not words_of(c, config.ontology).others]
+    if alone and not config.verify.against:
+        lines.append(f"verify: there is nothing that {alone[0]!r} could be told from; give it negatives")
+    return lines
 
 
 def _shifted(config: Config, out: Path) -> list[str]:

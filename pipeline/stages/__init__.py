@@ -8,5 +8,6 @@ from pipeline.stages.plain import Dedupe, Select
 from pipeline.stages.segment import Segment
 from pipeline.stages.stage import Batch, Memory, Stage
 from pipeline.stages.track import Identify, Track
+from pipeline.stages.verify import Verify
 
-__all__ = ["Batch", "Dedupe", "Detect", "Identify", "Memory", "Segment", "Select", "Stage", "Track"]
+__all__ = ["Batch", "Dedupe", "Detect", "Identify", "Memory", "Segment", "Select", "Stage", "Track", "Verify"]

@@ -54,8 +54,8 @@ class Bytetrack(TrackerOptions):
                 raise ModelMissing(f"bytetrack: {library} is not installed; pip install 'masklet[yolo]' (AGPL-3.0)")
 
     def provenance(self) -> dict[str, Any]:
-        """The library."""
-        return {"library": "ultralytics (AGPL-3.0)"}
+        """The library and its licence."""
+        return {"library": "ultralytics (AGPL-3.0)", "licence": "AGPL-3.0"}
 
     def open(self, device: Device) -> "_Bytetrack":
         """Import ultralytics' tracker; raises `ModelMissing`."""

@@ -71,9 +71,10 @@ def open_follower(
     scaling = scaling_of(folder)
     model = opened("Sam2VideoModel", folder, number_format, device)
     fits(scaling, model, folder)
+    follower = Follower(model, scaling, OBJECTS_A_CALL[device.kind], refreshes)
     if compiled:
-        _compile(model)
-    return Follower(model, scaling, OBJECTS_A_CALL[device.kind], refreshes)
+        _compile(follower.parts)
+    return follower
 
 
 class Follower:
@@ -212,12 +213,14 @@ def masks_squared(masks: Any, side: int) -> Any:
     return (stretched >= 0.5).float()
 
 
-def _compile(model: Any) -> None:
+def _compile(parts: Parts) -> None:
     """Compile the heavy parts; memory is looked at with more and more tokens until it is full."""
     import torch
 
+    model, recall = parts.model, parts.recall
     model.vision_encoder = torch.compile(model.vision_encoder)
     model.mask_decoder = torch.compile(model.mask_decoder)
-    model.memory_attention = torch.compile(model.memory_attention, dynamic=True)
+    recall.begun = torch.compile(recall.begun)  # type: ignore[method-assign]
+    recall.told = torch.compile(recall.told, dynamic=True)  # type: ignore[method-assign]
     model.memory_encoder.memory_fuser = torch.compile(model.memory_encoder.memory_fuser)
     model.memory_encoder.mask_downsampler = torch.compile(model.memory_encoder.mask_downsampler)

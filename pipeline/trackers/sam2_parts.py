@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.sam2_encoder import lighten
+from pipeline.trackers.sam2_recall import Recall
 from pipeline.trackers.sam2_state import Aged
 
 NO_OBJECT = -1024.0  # NO_OBJ_SCORE of modeling_sam2_video.py: the logits of a mask that is not there
@@ -19,11 +21,13 @@ MARKED, UNMARKED = 10.0, -10.0  # out_scale and out_bias of `_use_mask_as_output
 class Seen:
     """What the model sees in a frame, whatever the objects are.
 
-    `fine` are maps (1, C', h', w'), the finest first; `coarse` is (h x w, 1, C), `projected` what memory takes of it.
+    `fine` are maps (1, C', h', w'), the finest first; `coarse` is (1, h x w, C), `begun` the same for `Recall.told`,
+    `projected` (1, C, h, w) what memory takes of it.
     """
 
     fine: list[Any]
     coarse: Any
+    begun: Any
     projected: Any
 
 
@@ -52,26 +56,28 @@ class Parts:
         encodings = model.vision_encoder.neck.position_encoding, model.memory_encoder.position_encoding
         with torch.inference_mode():
             self.places, self.memory_places = (
-                type(encoding).forward(encoding, shape, self.like.device, self.like.dtype).flatten(2).permute(2, 0, 1)
+                type(encoding).forward(encoding, shape, self.like.device, self.like.dtype).flatten(2).transpose(1, 2)
                 for encoding, shape in zip(encodings, shapes, strict=True)
             )
             self.picture_places = model.get_image_wide_positional_embeddings()
-        nothing = self.like.new_zeros(1, 1, 1, 1)
-        encodings[0].forward = lambda *_: nothing  # or each frame makes constants again: 88 MB at 1024 x 1024
+        self.recall = Recall(model)
+        lighten(model.vision_encoder)
 
     def see(self, values: Any) -> Seen:
         """Look at a frame: (1, 3, S, S), scaled."""
         seen = self.model.get_image_features(values.to(self.like.dtype), return_dict=True).fpn_hidden_states
         sizes = self.model.backbone_feature_sizes
         maps = [level.permute(1, 2, 0).reshape(1, -1, *hw) for level, hw in zip(seen, sizes, strict=True)]
-        return Seen(maps[:-1], seen[-1], self.model.memory_encoder.feature_projection(maps[-1]))
+        coarse = seen[-1].transpose(0, 1)
+        begun = self.recall.begun(coarse + 0.1 * self.places)
+        return Seen(maps[:-1], coarse, begun, self.model.memory_encoder.feature_projection(maps[-1]))
 
     def marked(self, seen: Seen, points: Any, labels: Any) -> Found:
         """Find what points mark: (B, 1, P, 2) in the model's pixels, (B, 1, P): 1 on it, 0 off, 2 and 3 box corners."""
         config = self.model.config
         fewest, most = config.multimask_min_pt_num, config.multimask_max_pt_num
         multimask = config.multimask_output_in_sam and fewest <= labels.shape[-1] <= most
-        coarse = self._grid((seen.coarse + self.model.no_memory_embedding).expand(-1, len(points), -1).transpose(0, 1))
+        coarse = self._grid((seen.coarse + self.model.no_memory_embedding).expand(len(points), -1, -1))
         return self._widened(self._decoded(seen, coarse, points, labels, None, multimask))
 
     def given(self, seen: Seen, masks: Any) -> Found:
@@ -82,7 +88,7 @@ class Parts:
         wide = masks * (MARKED - UNMARKED) + UNMARKED
         size = self.model.prompt_encoder.mask_input_size
         logits = functional.interpolate(wide.float(), size, mode="bilinear", align_corners=False, antialias=True)
-        coarse = self._grid(seen.coarse.expand(-1, len(masks), -1).transpose(0, 1))
+        coarse = self._grid(seen.coarse.expand(len(masks), -1, -1))
         guess = self.model.mask_downsample(masks.to(self.like.dtype))
         said = self._decoded(seen, coarse, *self._no_points(len(masks)), guess, True)
         there = masks.flatten(1).any(dim=1)
@@ -121,14 +127,9 @@ class Parts:
 
         kept, kept_codes = self._memory_tokens(memories)
         pointed, pointed_codes = self._pointer_tokens(pointers, span)
-        told = self.model.memory_attention(
-            current_vision_features=seen.coarse.expand(-1, len(memories), -1),
-            current_vision_position_embeddings=self.places,
-            memory=torch.cat([kept.to(pointed.dtype), pointed], dim=1).transpose(0, 1),
-            memory_posision_embeddings=torch.cat([kept_codes, pointed_codes], dim=1).transpose(0, 1),
-            num_object_pointer_tokens=pointed.shape[1],
-        )
-        return self._grid(told.reshape(len(memories), -1, seen.coarse.shape[-1]))
+        memory = torch.cat([kept.to(pointed.dtype), pointed], dim=1)
+        codes = torch.cat([kept_codes, pointed_codes], dim=1)
+        return self._grid(self.recall.told(seen.begun, memory, codes, pointed.shape[1]))
 
     def _memory_tokens(self, rows: Sequence[Aged]) -> tuple[Any, Any]:
         """Maps of B objects and their places in space and time: (B, M x h x w, 64) twice."""
@@ -138,7 +139,7 @@ class Parts:
         maps = torch.stack(kept)
         ages = torch.tensor([[age for age, _ in row] for row in rows], device=maps.device)
         in_time = self.model.memory_temporal_positional_encoding[ages - 1][:, :, :, 0]  # age 0 takes the last
-        codes = self.memory_places[:, 0] + in_time
+        codes = self.memory_places + in_time
         return maps.view(len(rows), -1, maps.shape[-1]), codes.flatten(1, 2)
 
     def _pointer_tokens(self, rows: Sequence[Aged], span: int) -> tuple[Any, Any]:

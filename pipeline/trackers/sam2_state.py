@@ -131,17 +131,20 @@ class State:
         return replace(self, direction=-self.direction, tracks=tracks)
 
     def stored(self) -> bytes:
-        """As bytes (safetensors); the same state, the same bytes."""
+        """As bytes (safetensors); the same state, the same bytes, and no more of them as frame numbers grow."""
         import torch
         from safetensors.torch import save
 
         tracks = [
-            [number, *([[frame, e.memory is not None] for frame, e in of.items()] for of in (track.given, track.found))]
+            [number, *([entry.memory is not None for entry in of.values()] for of in (track.given, track.found))]
             for number, track in self.tracks.items()
         ]
-        plain = {"size_hw": self.size_hw, "direction": self.direction, "span": self.span, "now": self.now}
-        about = json.dumps(plain | {"tracks": tracks}).encode()
-        tensors = {"about": torch.frombuffer(bytearray(about), dtype=torch.uint8)}
+        about = {"size_hw": self.size_hw, "direction": self.direction, "span": self.span, "tracks": tracks}
+        frames = [frame for track in self.tracks.values() for of in (track.given, track.found) for frame in of]
+        tensors = {
+            "about": torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8),
+            "frames": torch.tensor([-1 if self.now is None else self.now, *frames]),
+        }
         pointers = [entry.pointer for entry in self._entries()]
         memories = [entry.memory for entry in self._entries() if entry.memory is not None]
         for name, some in (("pointers", pointers), ("memories", memories)):
@@ -156,6 +159,8 @@ class State:
 
         tensors = load(stored)
         about = json.loads(tensors["about"].numpy().tobytes())
+        now, *numbers = tensors["frames"].tolist()
+        frames = iter(numbers)
         pointers, memories = (iter(tensors[name]) if name in tensors else iter(()) for name in ("pointers", "memories"))
 
         def entry(has_memory: bool) -> Entry:
@@ -163,10 +168,10 @@ class State:
             return Entry(kept[0], kept[1] if has_memory else None)
 
         tracks = {
-            number: Track(*({frame: entry(has_memory) for frame, has_memory in of} for of in (given, found)))
-            for number, given, found in about.pop("tracks")
+            number: Track(*({next(frames): entry(has_memory) for has_memory in of} for of in (given, found)))
+            for number, given, found in about["tracks"]
         }
-        return cls(**about | {"size_hw": tuple(about["size_hw"])}, tracks=tracks)
+        return cls(tuple(about["size_hw"]), about["direction"], about["span"], None if now < 0 else now, tracks)
 
     def _entries(self) -> list[Entry]:
         return [entry for track in self.tracks.values() for of in (track.given, track.found) for entry in of.values()]

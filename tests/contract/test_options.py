@@ -17,6 +17,7 @@ from pipeline.detectors import DETECTORS
 from pipeline.seams import Device
 from pipeline.segmenters import SEGMENTERS
 from pipeline.trackers import TRACKERS
+from pipeline.verifiers import VERIFIERS
 
 HEAVY = {
     "PIL",
@@ -45,14 +46,14 @@ def options(backend):
 
 
 def test_every_row_of_the_tables_is_covered():
-    tables = {"detector": DETECTORS, "segmenter": SEGMENTERS, "tracker": TRACKERS}
+    tables = {"detector": DETECTORS, "segmenter": SEGMENTERS, "tracker": TRACKERS, "verifier": VERIFIERS}
     rows = {(seam, name) for seam, table in tables.items() for name in table}
     assert {(seam, name.split()[0]) for seam, name in BACKENDS} == rows
     assert set(BACKENDS) == set(OTHER_VALUES)
 
 
 def test_options_import_nothing_heavy():
-    targets = sorted({*DETECTORS.values(), *SEGMENTERS.values(), *TRACKERS.values()})
+    targets = sorted({*DETECTORS.values(), *SEGMENTERS.values(), *TRACKERS.values(), *VERIFIERS.values()})
     code = "import sys; from pipeline.seams import lookup\n" + "".join(
         f"lookup({target!r}, {{}}, ''); print({target!r}, *sorted(set(sys.modules) & {HEAVY!r}))\n"
         for target in targets

@@ -1,19 +1,23 @@
 """Backends around other backends that write down every picture they are handed: what was computed can be counted.
 
-A config names them `counting:Detector` and `counting:Segmenter`; this file then lies in the working folder.
+A config names them `counting:Detector`, `counting:Verifier`, `counting:Segmenter` and `counting:Tracker`; this file
+then lies in the working folder.
 """
 
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from pipeline.detectors import DETECTORS, DetectorOptions
 from pipeline.media import Picture
-from pipeline.records import Instances
+from pipeline.pixels import Rgb
+from pipeline.records import Change, Clip, Instances
 from pipeline.seams import Device, lookup
 from pipeline.segmenters import SEGMENTERS, SegmenterOptions
+from pipeline.trackers import TRACKERS, TrackerOptions
+from pipeline.verifiers import VERIFIERS, Verdict, VerifierOptions, Words
 
 LOG = "handed.jsonl"
 
@@ -64,13 +68,60 @@ class Segmenter(SegmenterOptions):
         return _Segmenter(self, _options(self.inner, SEGMENTERS).open(device))
 
 
+class Verifier(VerifierOptions):
+    """A verifier that is counted."""
+
+    looks: ClassVar[bool] = False
+
+    inner: Mapping[str, Any] = {"backend": "fake"}
+    log: str = LOG
+
+    def fingerprint(self, device: Device) -> dict[str, Any]:
+        return dict(_options(self.inner, VERIFIERS).fingerprint(device))
+
+    def open(self, device: Device) -> "_Verifier":
+        write_down(self.log, "open verify")
+        return _Verifier(self, _options(self.inner, VERIFIERS).open(device))
+
+
+class Tracker(TrackerOptions):
+    """A tracker that is counted; with a film called `fails_on` it fails from frame `fails_from` on, or it `dies`."""
+
+    looks: ClassVar[bool] = False
+
+    inner: Mapping[str, Any] = {"backend": "iou"}
+    log: str = LOG
+    sleep_s: float = 0.0
+    fails_on: str = ""
+    fails_from: int = 0
+    dies: bool = False
+
+    def fingerprint(self, device: Device) -> dict[str, Any]:
+        own = {"every": self.every, "detections": self.detections, "sure": self.sure}
+        return {**_options(self.inner, TRACKERS).fingerprint(device), **own}
+
+    def fetch(self) -> None:
+        _options(self.inner, TRACKERS).fetch()
+
+    def open(self, device: Device) -> "_Tracker":
+        write_down(self.log, "open track")
+        return _Tracker(self, _options(self.inner, TRACKERS).open(device))
+
+
+class MaskTracker(Tracker):
+    """One that looks at pictures and makes masks."""
+
+    looks: ClassVar[bool] = True
+    makes_masks: ClassVar[bool] = True
+
+
 class _Detector:
     def __init__(self, options: Detector, inner: Any) -> None:
         self.options, self.inner = options, inner
 
     def detect(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> list[Instances]:
         for picture in pictures:
-            write_down(self.options.log, "detect", picture, list(prompts))
+            write_down(self.options.log, "detect", picture.clip, list(prompts))
             time.sleep(self.options.sleep_s)
         return list(self.inner.detect(pictures, prompts))
 
@@ -81,15 +132,42 @@ class _Segmenter:
 
     def segment(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
         for picture, rows in zip(pictures, found, strict=True):
-            write_down(self.options.log, "segment", picture, rows.boxes_xyxy.tolist())
+            write_down(self.options.log, "segment", picture.clip, rows.boxes_xyxy.tolist())
             time.sleep(self.options.sleep_s)
         return list(self.inner.segment(pictures, found))
 
 
-def write_down(log: str, what: str, picture: Picture | None = None, asked: Sequence[Any] = ()) -> None:
+class _Verifier:
+    def __init__(self, options: Verifier, inner: Any) -> None:
+        self.options, self.inner = options, inner
+
+    def verify(
+        self, pictures: Sequence[Picture], found: Sequence[Instances], words: Mapping[str, Words]
+    ) -> list[list[Verdict]]:
+        for picture, rows in zip(pictures, found, strict=True):
+            write_down(self.options.log, "verify", picture.clip, list(rows.names))
+        return list(self.inner.verify(pictures, found, words))
+
+
+class _Tracker:
+    def __init__(self, options: Tracker, inner: Any) -> None:
+        self.options, self.inner = options, inner
+
+    def track(self, clip: Clip, pictures: Iterator[Rgb], state: bytes) -> tuple[list[Change], bytes]:
+        write_down(self.options.log, "track", clip)
+        time.sleep(self.options.sleep_s * len(clip.frames))
+        if clip.name == self.options.fails_on and clip.frames[-1].index >= self.options.fails_from:
+            if self.options.dies:
+                os._exit(1)
+            raise RuntimeError("no luck with this film")
+        answer: tuple[list[Change], bytes] = self.inner.track(clip, pictures, state)
+        return answer
+
+
+def write_down(log: str, what: str, clip: Clip | None = None, asked: Sequence[Any] = ()) -> None:
     """Append a line in one call of the system: no kill of the process leaves half of one."""
-    clip = {"name": picture.clip.name, "id": picture.clip.id} if picture else {}
-    line = json.dumps({"what": what, **clip, "asked": list(asked)}) + "\n"
+    about = {"name": clip.name, "id": clip.id, "frames": [frame.index for frame in clip.frames]} if clip else {}
+    line = json.dumps({"what": what, **about, "asked": list(asked)}) + "\n"
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(handle, line.encode())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import blobs
 import counting
 import numpy as np
 
@@ -25,18 +26,19 @@ def masklet(
 
 
 def counting_backends(folder: Path) -> None:
-    """Put `counting.py` into a working folder, where a config finds it."""
-    shutil.copy(counting.__file__, folder / "counting.py")
+    """Put `counting.py`, and a detector of what is dark, into a working folder, where a config finds them."""
+    for module in (counting, blobs):
+        shutil.copy(str(module.__file__), folder)
 
 
 def handed(log: Path = Path(counting.LOG)) -> list[dict[str, Any]]:
-    """Every line that counting backends wrote: dicts of what, name, id, asked."""
+    """Every line that counting backends wrote: dicts of what, name, id, frames (their numbers), asked."""
     return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
 
 
-def dataset(run_folder: Path | str) -> dict[str, bytes]:
-    """Every file of a run's COCO dataset: name -> bytes."""
-    place = Path(run_folder) / "dataset/coco"
+def dataset(run_folder: Path | str, name: str = "coco") -> dict[str, bytes]:
+    """Every file of a run's COCO dataset, or of another one, of all with '': name -> bytes."""
+    place = Path(run_folder) / "dataset" / name
     return {
         path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()
     }

@@ -22,7 +22,9 @@ from driving import dataset, handed
 LABELLING = 4  # kills of a round while it labels; one more hits it while it writes the dataset
 POLL_S = 0.004
 PATIENCE_S = 300
-DONE = "SELECT clip FROM results WHERE stage = 'dedupe' AND output IS NOT NULL"
+DONE = "SELECT clip FROM results WHERE stage = ? AND output IS NOT NULL"
+LAST = "dedupe"
+"""The last stage of the pass over pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Round:
 class Victim:
     """The command that is killed: what it is, where it runs, the folder of its run, its log, its number of pictures.
 
-    After a commit a kill waits for up to `pause_s`: about as long as a batch takes.
+    After a commit a kill waits for up to `pause_s`: about as long as a batch takes. A picture is committed when stage
+    `last` has its result, and handed over to any of `counted`; of films, a picture is a segment, and those are 'track'.
     """
 
     command: Sequence[str]
@@ -74,6 +77,12 @@ class Victim:
     log: Path
     pictures: int
     pause_s: float
+    last: str = LAST
+    counted: tuple[str, ...] = ("detect", "segment")
+
+    def committed(self) -> frozenset[str]:
+        """The ids of the pictures that went through all stages."""
+        return committed(self.out, self.last)
 
     def inside(self, start: Start) -> bool:
         """Whether a kill fell between the first and the last commit of its run."""
@@ -99,10 +108,10 @@ def one_round(victim: Victim, kills: int, dice: random.Random) -> Round:
     out = Round()
     labelling = kills - 1 if kills > 1 else kills
     for number in range(labelling):
-        now = len(committed(victim.out))
+        now = len(victim.committed())
         step = (victim.pictures - now) // (labelling - number + 1)  # leaves commits for the kills to come
         at, pause_s = now + dice.randint(1, max(1, step)), dice.uniform(0, victim.pause_s)
-        out.starts.append(start(victim, "labelling", partial(has_committed, victim.out, at), pause_s))
+        out.starts.append(start(victim, "labelling", partial(has_committed, victim.out, at, victim.last), pause_s))
     if kills > labelling:
         new = victim.out / "dataset/coco.new"
         out.starts.append(start(victim, "writing", new.is_dir, dice.uniform(0, 0.02)))
@@ -115,7 +124,7 @@ def one_round(victim: Victim, kills: int, dice: random.Random) -> Round:
 def start(victim: Victim, word: str, ripe: Callable[[], bool], pause_s: float) -> Start:
     """Start the command; kill it, with all of its processes, a pause after the moment is ripe. Raises if it fails."""
     victim.log.unlink(missing_ok=True)
-    before = committed(victim.out)
+    before = victim.committed()
     process = subprocess.Popen(
         victim.command, cwd=victim.desk, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -129,12 +138,12 @@ def start(victim: Victim, word: str, ripe: Callable[[], bool], pause_s: float) -
     if process.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"the command ended with {process.returncode}: {words.decode()}")
     killed = word if process.returncode else ""
-    ids = tuple(line["id"] for line in handed(victim.log) if "id" in line)
-    return Start(killed, before, committed(victim.out), ids)
+    ids = tuple(line["id"] for line in handed(victim.log) if line["what"] in victim.counted)
+    return Start(killed, before, victim.committed(), ids)
 
 
-def committed(run_folder: Path) -> frozenset[str]:
-    """The ids of the pictures that went through all stages, by a copy of the store: looking at it changes nothing."""
+def committed(run_folder: Path, last: str = LAST) -> frozenset[str]:
+    """The ids of the pictures that came to the last stage, by a copy of the store: looking at it changes nothing."""
     store = run_folder / "run.db"
     if not store.is_file():
         return frozenset()
@@ -144,13 +153,13 @@ def committed(run_folder: Path) -> frozenset[str]:
             if part.is_file():
                 shutil.copy(part, place)
         with closing(sqlite3.connect(Path(place) / store.name)) as db:
-            return frozenset(clip for (clip,) in db.execute(DONE))
+            return frozenset(clip for (clip,) in db.execute(DONE, (last,)))
 
 
-def has_committed(run_folder: Path, pictures: int) -> bool:
+def has_committed(run_folder: Path, pictures: int, last: str = LAST) -> bool:
     """Whether a run that is alive has brought so many pictures to their end."""
     try:
         with closing(sqlite3.connect(f"file:{run_folder / 'run.db'}?mode=ro", uri=True)) as db:
-            return len(db.execute(DONE).fetchall()) >= pictures
+            return len(db.execute(DONE, (last,)).fetchall()) >= pictures
     except sqlite3.OperationalError:  # not there yet, or no tables in it
         return False

@@ -121,7 +121,8 @@ def test_a_model_that_is_not_here_and_no_network():
     assert (said.returncode, said.stdout) == (11, "")
     assert said.stderr == (
         "masklet: florence-community/Florence-2-large: not on this machine, and HF_HUB_OFFLINE is set;"
-        " with a network: hf download florence-community/Florence-2-large\n"
+        " with a network: hf download florence-community/Florence-2-large"
+        " --revision 4271c66b88cdbc05735372ec13b2360108de5317\n"
     )
 
 

@@ -242,6 +242,7 @@ def test_it_is_plain_values():
         "poor": [],
         "large": 1,
         "problems": [],
+        "wrong_side": [],
     }
 
 

@@ -303,7 +303,7 @@ def test_the_card(format_, sources, place):
 def test_the_hubs_word_for_the_size(pictures, word, place):
     from pipeline.formats.hf_rows import features
 
-    dataset_card.write(place, features(["cat"], stored=True), pictures, {}, "data/*", typed=True)
+    dataset_card.write(place, features(["cat"], stored=True), pictures, {}, {"train": "data/*"}, typed=True)
     assert f"- {word}\n" in (place / "README.md").read_text()
 
 
@@ -401,9 +401,9 @@ def test_several_splits_do_not_share_names(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "metadata.jsonl").write_text(json.dumps(item()) + "\n")
     clips, reading = read(tmp_path, item(), "{")
-    assert [(c.name, c.path) for c in clips] == [
-        ("test/a.png", str(tmp_path / "test/a.png")),
-        ("train/a.png", str(tmp_path / "train/a.png")),
+    assert [(c.name, c.side, c.path) for c in clips] == [
+        ("a.png", "test", str(tmp_path / "test/a.png")),
+        ("train/a.png", "train", str(tmp_path / "train/a.png")),
     ]
     assert [problem.where for problem in reading.problems] == ["train/metadata.jsonl: line 2"]
 

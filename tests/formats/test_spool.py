@@ -16,9 +16,9 @@ def spooled(tmp_path, names):
         for name in names:
             first, picture = spool.next
             lines = (f',\n{{"id": {own}, "image_id": {picture}, {s}' for own, s in enumerate(PICTURES[name], first))
-            spool.add([(name, (3, 4), len(PICTURES[name]))], "".join(lines))
-        text = b"".join(spool.blocks()).decode()
-        return [(one.name, one.size_hw, one.lines) for one in spool.pictures()], json.loads(f"[{text[1:]}]")
+            spool.add([(name, (3, 4), len(PICTURES[name]), "")], "".join(lines))
+        text = b"".join(spool.blocks("")).decode()
+        return [(one.name, one.size_hw, one.lines) for _, one in spool.pictures("")], json.loads(f"[{text[1:]}]")
 
 
 @pytest.mark.parametrize("names", list(permutations(PICTURES)))
@@ -40,4 +40,4 @@ def test_nothing_is_left_behind(tmp_path):
 
 def test_nothing_at_all(tmp_path):
     with Spool(tmp_path) as spool:
-        assert (list(spool.blocks()), spool.pictures()) == ([], [])
+        assert (list(spool.blocks("")), list(spool.pictures(""))) == ([], [])

@@ -369,11 +369,11 @@ def opened(place):
 
 SPLIT = {"train": "images/train", "val": "images/val", "names": {0: "cat"}}
 LAYOUTS = [  # data.yaml, folder, pictures, names
-    (SPLIT, "images", ["train/a.png", "val/b.png", "other/c.png"], ["train/a.png", "val/b.png"]),
+    (SPLIT, "images", ["train/a.png", "val/b.png", "other/c.png"], ["a.png", "b.png"]),
     ({"train": "train/images", "val": "val/images", "names": ["cat"]}, ".", ["train/images/a.png", "val/images/a.png"],
-     ["train/a.png", "val/a.png"]),
+     ["a.png", "val/a.png"]),
     ({"train": "../train/images", "val": "../val/images", "names": ["cat"]}, ".",  # as Roboflow writes it
-     ["train/images/a.png", "val/images/a.png"], ["train/a.png", "val/a.png"]),
+     ["train/images/a.png", "val/images/a.png"], ["a.png", "val/a.png"]),
     ({"path": "in", "train": ["images/1", "images/2"], "val": None, "names": ["cat"]}, "in/images",
      ["1/a.png", "2/b.png"], ["1/a.png", "2/b.png"]),
     ({"path": "/nowhere", "train": "images", "val": "images", "test": "images", "names": ["cat"]}, "images", ["a.png"],

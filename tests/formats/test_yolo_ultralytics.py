@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,3 +131,19 @@ def test_a_fault_would_be_seen(dataset, meant, tmp_path):
         spoiled.write_text("\n".join(lines))
         answer = verify_image_label((picture, str(spoiled), "", False, len(data["names"]), 0, 0, False))
         assert said in answer[-1]
+
+
+def test_sides_are_what_it_trains_and_validates_on(meant, ultralytics, tmp_path):
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    sides = ("train", "val", "test")
+    clips = [replace(clip, side=sides[at % 3]) for at, clip in enumerate(meant)]
+    yolo.YOLO_SEG.write(iter(clips), torture.ontology(), tmp_path)
+    data = check_det_dataset(tmp_path / "data.yaml", autodownload=False)
+    for side in sides:
+        read = YOLODataset(img_path=data[side], data=data, task="segment", augment=False, imgsz=64)
+        loaded = {os.path.relpath(label["im_file"], tmp_path / "images" / side): label for label in read.get_labels()}
+        assert {name: len(label["cls"]) for name, label in loaded.items()} == {
+            clip.name: len(clip.found[0]) for clip in clips if clip.side == side
+        }

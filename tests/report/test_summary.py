@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.engine import Summary
 from pipeline.errors import NothingToDo, TooManyQuarantined
 from pipeline.labelled import Chain, Labelled
 from pipeline.plan import Work
-from pipeline.records import Change, Drop, to_blob
+from pipeline.records import Change, Drop, Frame, to_blob
 from pipeline.report.summary import judge, show, show_ledger, show_scores, show_status, show_work, table
 from pipeline.store import Aside, Result, Store
 
@@ -92,7 +93,7 @@ def test_a_run():
         "detect 10 pictures computed, 5.0/s, model asked about 4",
         "select 10 pictures computed, model asked about 0",
         "segment 0 pictures computed, model asked about 0",
-        "set aside 1: the same bytes as another picture, which is kept",
+        "set aside 1: the same bytes as another file, which is kept",
         "set aside 2: the file has no bytes",
         "dropped 7 at select: the box has fewer pixels than the class's `min_area_px`",
         "dropped 1 at dedupe: another object of its class, found by the same prompt, has nearly the same mask",
@@ -142,6 +143,7 @@ QUARANTINED = 2  # the two empty files; a duplicate is no fault
         (SUMMARY, QUARANTINED - 1, False, TooManyQuarantined),
         (SUMMARY, 0, False, TooManyQuarantined),
         (Summary(files=3), None, False, None),  # empty, and nobody minds
+        (Summary(files=3, films=1, frames=9), None, True, None),  # a film is not nothing
         (Summary(files=3), None, True, NothingToDo),
         (Summary(files=3, aside={"empty_file": 3}), 0, True, NothingToDo),  # nothing at all is the worse news
     ],
@@ -189,6 +191,8 @@ def test_a_plan_with_nothing_to_do():
 def test_a_plan_for_machines():
     assert json.loads(show_work(WORK, as_json=True)) == {
         "pictures": 3,
+        "films": 0,
+        "frames": 0,
         "aside": {"film": 2},
         "stale": {"detect": 3, "segment": 3},
         "asked": {"detect": 2, "segment": 3},
@@ -217,19 +221,22 @@ def test_a_status(store):
     assert words(show_status(OUT, store, {"datasets": {"coco": COCO}}, as_json=False)) == [
         "outputs/run",
         "pictures 1",
+        "films 0",
         "results in the store 1 detect, 1 select",
         "dataset coco: 15 objects",
-        "b.jpg the process that worked on this picture died; it is tried again in the next run",
-        "c\\n.jpg the same bytes as another picture, which is kept (of a.jpg)",
+        "b.jpg the process that worked on it died; it is tried again in the next run",
+        "c\\n.jpg the same bytes as another file, which is kept (of a.jpg)",
     ]
 
 
 def test_a_status_for_machines(store):
     assert json.loads(show_status(OUT, store, {"datasets": {"coco": COCO}}, as_json=True)) == {
         "pictures": 1,
+        "films": 0,
         "results": {"detect": 1, "select": 1},
         "aside": {"duplicate": 1, "worker_died": 1},
         "datasets": {"coco": 15},
+        "notes": [],
     }
 
 
@@ -240,8 +247,8 @@ def test_a_status_before_the_first_summary(store):
 def test_a_ledger_has_a_line_for_each(store):
     uid = clip(name="a.jpg").id
     assert list(show_ledger(store, as_json=False)) == [
-        "b.jpg: the process that worked on this picture died; it is tried again in the next run",
-        "c\\n.jpg: choose: the same bytes as another picture, which is kept (of a.jpg)",
+        "b.jpg: the process that worked on it died; it is tried again in the next run",
+        "c\\n.jpg: choose: the same bytes as another file, which is kept (of a.jpg)",
         f"a.jpg: select: dog 0.90 at 1,1,9,9: a negative prompt fits the same place better (cat); {uid}/cat/0 stayed",
         "a.jpg: select: 0.46 at 1,1,5,5: found by a prompt that only serves as a negative",
         (
@@ -249,6 +256,35 @@ def test_a_ledger_has_a_line_for_each(store):
             " (cat: box 90, 90)"
         ),
     ]
+
+
+def film_in(store):
+    """Put a film of two frames into the run; a third one cannot be decoded, and in the last an object went."""
+    found = instances([(1, 1, 9, 9)], scores=[0.9])
+    frames = (Frame(0, 0.0, found.size_hw), Frame(2, 1.0, found.size_hw))
+    film = replace(clip(name="f.mp4", rewrite="film"), frames=frames)
+    drops = (Drop(0, "no_track", at=1),)
+    with store.writing():
+        store.add([Result("f1", film.id, "detect", "o1", (), to_blob([Change.of(found), Change.of(found)]))])
+        store.add([Result("f2", film.id, "track", "o2", drops, to_blob([Change({}, (0,)), Change({}, (), drops)]))])
+        store.set_pictures(store.pictures() | {"f.mp4": Labelled(film, ((film, Chain(["f1", "f2"])),)).to_row()})
+        store.note([("choose", "frames_missing", f"{name}: 2 frames can be decoded") for name in ("f.mp4", "gone.mp4")])
+
+
+def test_a_ledger_of_films(store):
+    film_in(store)
+    missing, gone = list(show_ledger(store, as_json=False))[5:]
+    assert missing == "f.mp4: choose: a film is labelled as far as it can be decoded (2 frames can be decoded)"
+    assert gone.startswith("f.mp4, frame 2: track: dog 0.90 at 1,1,9,9: no object of the film goes on with it")
+    rows = [json.loads(line) for line in show_ledger(store, as_json=True)][5:]
+    assert [(row["picture"], row["reason"], row["frame"]) for row in rows] == [
+        ("f.mp4", "frames_missing", None),
+        ("f.mp4", "no_track", 2),
+    ]
+
+
+def test_a_status_has_the_notes(store):
+    assert words(show_status(OUT, store, {"notes": ["choose: hm"]}, as_json=False))[-1] == "note choose: hm"
 
 
 def test_a_ledger_for_machines(store):

@@ -1,15 +1,53 @@
 """What is allowed in a configuration and probably not meant."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.config import load
+from pipeline.detectors.fake import Fake
 from pipeline.report.warn import warnings
 
 
 def configured(ontology="dog, cat", detector="fake"):
     return load(None, [f"ontology={ontology}", f"detect.backend={detector}", "segment.backend=fake"])
+
+
+SCORES = "the same score: no threshold can tell right from wrong"
+LEARNT = "the calibration was learnt from another detector"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["verify.backend=fake"], ["nothing goes for what it says; say select.verified=0.5"]),
+        (["verify.backend=fake", "select.verified=0.5"], []),
+        (["verify.backend=fake", "select.verified=0.5", "ontology=dog"], ["nothing that 'dog' could be told from"]),
+        (["verify.backend=fake", "select.verified=0.5", "ontology={dog: {negatives: [toy]}}"], []),
+        (["verify={backend: clip, model: x}", "select.verified=0.5", "ontology=dog"], []),  # has words of its own
+        (["select.threshold=0.5"], []),
+        (["detect.backend=warn_backends:Constant"], []),  # no threshold was chosen
+        (["detect.backend=warn_backends:Constant", "select.threshold=0.5"], [SCORES]),
+        (["detect.backend=warn_backends:Constant", "ontology={dog: {threshold: 0.5}}"], [SCORES]),
+        (["select.calibration={detector: {backend: fake, objects: 1}}"], []),
+        (["select.calibration={detector: {backend: fake, objects: 2}}"], [LEARNT]),
+        (["select.calibration={thresholds: {dog: 0.2}}"], []),  # written by hand
+    ],
+)
+def test_scores_and_second_opinions(overrides, said, monkeypatch):
+    monkeypatch.setitem(sys.modules, "warn_backends", SimpleNamespace(Constant=Constant))
+    config = load(None, ["ontology=dog, cat", "detect.backend=fake", "segment.backend=fake", *overrides])
+    told = warnings(config)
+    assert len(told) == len(said)
+    assert all(part in line for part, line in zip(said, told, strict=True))
+
+
+class Constant(Fake):
+    @property
+    def constant_scores(self):
+        return True
 
 
 def before(ontology, out="run"):

@@ -115,12 +115,22 @@ def test_an_answer_has_a_mask_or_says_that_nothing_is_there(follower, seen):
 
 
 def test_memory_is_constant_once_it_is_full(follower, seen):
-    state, sizes = begun(follower, seen), []
+    state, sizes, stored = begun(follower, seen), [], []
     for frame in range(1, 40):
         state, _ = follower.step(state, frame, seen[frame])
         sizes.append(state.nbytes)
+        stored.append(len(state.stored()))
     assert set(sizes[15:]) == {7 * (7 * MAP + 16 * POINTER)}
     assert sizes == sorted(sizes)
+    assert len(set(stored[15:])) == 1
+    far = replace(state, now=10**6, tracks={number: later(track) for number, track in state.tracks.items()})
+    assert len(far.stored()) == stored[-1]
+
+
+def later(track):
+    """The same track as far on in a film as frame numbers have seven digits."""
+    given, found = ({frame + 10**6: entry for frame, entry in of.items()} for of in (track.given, track.found))
+    return replace(track, given=given, found=found)
 
 
 def test_an_object_of_the_released_models_costs_less_than_four_megabytes():

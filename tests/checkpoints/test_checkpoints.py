@@ -2,11 +2,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline import checkpoints, shipped
-from pipeline.checkpoints import sha256_of_file, sha256_of_folder, weights_file
+from pipeline.checkpoints import hashes, sha256_of_file, sha256_of_folder, weights_file
 from pipeline.errors import ModelMissing
 
 
@@ -59,7 +60,7 @@ def test_missing_weights(name, match):
 
 
 def test_a_locked_file_is_missing(package, monkeypatch):
-    monkeypatch.setattr(checkpoints.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ModelMissing, match="no such file that can be read"):
         weights_file(str(package / "package/shipped/checkpoints/tiny.onnx"))
 
@@ -100,7 +101,7 @@ def test_a_large_file_is_read_once_for_all_processes(tmp_path, monkeypatch):
     long_ago = file.stat().st_mtime_ns - 10**10
     os.utime(file, ns=(long_ago, long_ago))
     first = sha256_of_file(file)
-    checkpoints._hashed.cache_clear()  # another process
+    hashes._hashed.cache_clear()  # another process
     monkeypatch.setattr(hashlib, "file_digest", None)
     assert sha256_of_file(file) == first
 
@@ -127,7 +128,7 @@ def test_what_is_noted(tmp_path, monkeypatch, age_s, content, noted):
 def test_a_damaged_note_is_not_believed(tmp_path, note):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"abc")
-    place = checkpoints._notes() / hashlib.sha256(os.fsencode(file)).hexdigest()[:32]
+    place = hashes._notes() / hashlib.sha256(os.fsencode(file)).hexdigest()[:32]
     place.parent.mkdir(parents=True)
     place.write_text(note)
     assert sha256_of_file(file) == hashlib.sha256(b"abc").hexdigest()
@@ -154,6 +155,9 @@ def hub(tmp_path, monkeypatch):
     (model / "refs").mkdir()
     (model / "refs/main").write_text("b" * 40)
     return model
+
+
+LARGE = "facebook/sam2.1-hiera-large"
 
 
 @pytest.mark.parametrize(
@@ -191,6 +195,20 @@ def test_a_folder_comes_before_the_hub(tmp_path, hub):
         ("org/other@v2", "", r"or: hf download org/other --revision v2$"),
         ("org/net@v2", "", r"^org/net@v2: not on this machine"),  # another commit is there
         ("org/other", "1", r"^org/other: not on this machine, and HF_HUB_OFFLINE is set; with a network: hf download"),
+        (LARGE, "1", rf"with a network: hf download {LARGE} --revision 665f8e2a[0-9a-f]{{32}}$"),  # known, so pinned
+        (f"{LARGE}@main", "", rf"or: hf download {LARGE} --revision main$"),  # unless somebody says another
+        ("sam2_hiera_tiny.pt", "", r"or: hf download facebook/sam2-hiera-tiny sam2_hiera_tiny\.pt$"),
+        (
+            "sam2_hiera_tiny.pt",
+            "1",
+            r"HF_HUB_OFFLINE is set; with a network: hf download facebook/sam2-hiera-tiny",
+        ),
+        ("mine.pt", "", r"^mine\.pt: no such file in .*, nor in checkpoints/ of these; give the path of a file$"),
+        (
+            "yolo11n.pt",
+            "",
+            r"^yolo11n\.pt: not on this machine; get it from https://github\.com/ultralytics/",
+        ),
         ("bare", "", r"^bare: .*bare has no config\.json; a model is a folder as on the Hugging Face Hub$"),
         ("pickled", "", r"^pickled: .*pickled has no \*\.safetensors; pickled weights are not read$"),
         ("../x@", "", r"no such folder"),  # no Hub id
@@ -225,6 +243,65 @@ def test_a_download_that_fails_is_one_line(monkeypatch):
     ) as caught:
         checkpoints.fetch("org/net")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            "GatedRepoError",
+            r"^org/net: is gated: ask for access at https://huggingface\.co/org/net, then: hf auth",
+        ),
+        ("RepositoryNotFoundError", r"^org/net: no https://huggingface\.co/org/net, or it is private"),
+        ("RevisionNotFoundError", r"^org/net: cannot be downloaded: 404; or put its files into checkpoints/org/net$"),
+    ],
+)
+def test_why_the_hub_says_no(monkeypatch, error, said):
+    from huggingface_hub import errors
+
+    response = SimpleNamespace(headers={}, request=None)
+
+    def refuses(*_, local_files_only=False, **__):
+        raise getattr(errors, error)("404.\nmore", response=response) if not local_files_only else FileNotFoundError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuses)
+    with pytest.raises(ModelMissing, match=said) as caught:
+        checkpoints.fetch("org/net")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_asked_of_the_hub(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda repo, **how: asked.append((repo, how["revision"])) if "allow_patterns" in how else "/none",
+    )
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *what, **how: asked.append((*what, how["revision"])))
+    for name in (LARGE, f"{LARGE}@main", "sam2.1_hiera_large.pt", "sam2_hiera_tiny.pt", "org/net"):
+        checkpoints.fetch(name)
+    pinned = "665f8e2ad61cf5f53d65644ff27c8ee525124610"
+    assert asked == [
+        (LARGE, pinned),
+        (LARGE, "main"),
+        (LARGE, "sam2.1_hiera_large.pt", pinned),
+        ("facebook/sam2-hiera-tiny", "sam2_hiera_tiny.pt", None),
+        ("org/net", None),
+    ]
+
+
+def test_a_file_in_the_hubs_cache_is_found(hub):
+    place = hub.with_name("models--facebook--sam2.1-hiera-large")
+    snapshot = place / "snapshots" / "665f8e2ad61cf5f53d65644ff27c8ee525124610"
+    snapshot.mkdir(parents=True)
+    (snapshot / "sam2.1_hiera_large.pt").write_bytes(b"no zip")
+    with pytest.raises(ModelMissing, match=r"snapshots/665f8e2.*/sam2\.1_hiera_large\.pt: is not what torch\.save"):
+        checkpoints.folder("sam2.1_hiera_large.pt")
+    assert checkpoints.commit("sam2.1_hiera_large.pt") == snapshot.name
+
+
+def test_a_file_in_checkpoints_comes_before_the_hub(hub):
+    checkpoint(Path("sam2.1_hiera_large.pt"))  # a folder of that name comes first of all
+    assert checkpoints.folder("sam2.1_hiera_large.pt") == Path("sam2.1_hiera_large.pt")
 
 
 def test_the_hash_of_a_folder(tmp_path):
