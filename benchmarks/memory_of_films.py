@@ -4,8 +4,8 @@
 
 A toy film of 2000 frames through a whole run with the tiny models, and through transformers' own session with the same
 weights, the true boxes of the first frame as seeds, and 600 frames. Resident memory of a process each, drawn in
-results/memory_of_films.png. The session wants all frames at once, as numbers of 32 bits: that is where it begins. What
-SAM 2 remembers is counted by itself, with refreshes and without.
+results/memory_of_films.png. The session wants all frames at once, as numbers of 32 bits: that is where it begins, and
+what is free again after that is filled up first. What SAM 2 remembers is counted by itself, with and without refreshes.
 """
 
 import json

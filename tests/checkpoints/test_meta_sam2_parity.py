@@ -30,7 +30,7 @@ CLICKS = np.array([[330, 420, 1], [610, 300, -1], [250, 470, 1]], np.float32)
 pytestmark = [
     pytest.mark.skipif(not SAM2, reason="MASKLET_SAM2 names no environment with sam2"),
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(3600),
 ]
 
 
