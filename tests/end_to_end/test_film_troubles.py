@@ -203,7 +203,7 @@ def kill(victim, times, inside, seed=1):
     assert sum(map(victim.inside, kills)) >= inside
     assert all(a_round.dataset == whole for a_round in done)
     assert [start.again for start in starts if start.again] == []
-    assert max(len(kill.lost) for kill in kills) == 1  # kills hit work, and cost a segment at most
+    assert max(len(kill.lost) for kill in kills) <= 1  # a kill costs a segment at most
 
 
 def test_three_kills(victim):

