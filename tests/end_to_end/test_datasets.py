@@ -110,9 +110,11 @@ def test_a_second_time_it_is_replaced(dataset):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_midway_nothing_is_left(dataset, monkeypatch, number, code):
+def test_stopped_midway_nothing_is_left(request, dataset, monkeypatch, number, code):
     from pipeline import media
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with monkeypatch.context() as patch:
         patch.setattr(media, "export", lambda *_: signal.raise_signal(number))
         said = here("convert", "coco", "out", "--to", "coco")
