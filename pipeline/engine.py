@@ -249,6 +249,7 @@ class _Run:
         with self.store.writing():
             self.store.set_pictures({name: one.to_row() for name, one in done.items()})
             self.store.set_aside(aside)
+            self.store.forget_notes("frames_missing")  # films may have been mended, or gone
             self.store.note(("choose", "frames_missing", f"{name}: {said}") for name, said in found.damaged.items())
         self.summarise(found, done, aside, counts)
         return done

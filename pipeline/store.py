@@ -258,6 +258,10 @@ class Store:
         """Note what happened to the run as a whole."""
         self._db.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", rows)
 
+    def forget_notes(self, reason: str) -> None:
+        """Take back all notes of a reason. Inside `writing`."""
+        self._db.execute("DELETE FROM notes WHERE reason = ?", (reason,))
+
     def counts(self) -> dict[str, int]:
         """How many results each stage has here, of whatever settings."""
         return dict(self._db.execute("SELECT stage, count(*) FROM results GROUP BY stage"))

@@ -26,7 +26,7 @@ def on_the_path(monkeypatch):
         ("cpu_a_picture", {"pictures": 16, "size_hw": (90, 120)}),
         ("export", {"pictures": 2, "repeats": 1}),
         ("memory", {"few": 2, "many": 4}),
-        ("memory_of_films", {"frames": 48, "few": 41, "theirs": 19, "live": 19}),
+        pytest.param(*("memory_of_films", {"frames": 48, "few": 41, "theirs": 19, "live": 19}), marks=pytest.mark.slow),
         ("near_duplicates", {"scenes": 2, "photos": 0, "counts": (500,)}),
         ("pipeline_ratio", {"pictures": 8, "rounds": 1, "least": {(90, 120): 0.5}}),
         ("startup", {"pictures": 2, "repeats": 1}),

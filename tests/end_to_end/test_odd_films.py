@@ -193,7 +193,22 @@ def decoded(path):
                 continue
 
 
-@pytest.mark.hours  # not yet green where it is new
+def test_what_is_mended_is_no_longer_said_to_be_missing(tmp_path, monkeypatch):
+    """A cut film is replaced by a whole one of the same name."""
+    monkeypatch.chdir(tmp_path)
+    odd_films.write(tmp_path / "all")
+    cut = next(name for name in MISSING if (tmp_path / "all" / name).is_file())
+    whole = next(name for name in FILMS if name not in MISSING and (tmp_path / "all" / name).is_file())
+    (tmp_path / "films").mkdir()
+    words = ["run", "photos_yolox", "--source", "films", "--out", "run", "--json", *FAKES, "track={backend: iou}"]
+    notes = []
+    for name in (cut, whole):
+        shutil.copyfile(tmp_path / "all" / name, tmp_path / "films" / cut)
+        notes.append(json.loads(masklet(*words, cwd=tmp_path).stdout)["notes"])
+    assert [len(some) for some in notes] == [1, 0]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_real_films(real):
     place, summary = real
@@ -211,7 +226,7 @@ def test_real_films(real):
     assert uneven.max() > 2.9 * uneven.min()
 
 
-@pytest.mark.hours  # not yet green where it is new
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_real_films_in_datasets(real):
     """Those of films have every frame, those of pictures one of 24; what is in the photo and the GIF comes on top."""
@@ -225,7 +240,7 @@ def test_real_films_in_datasets(real):
     assert 0 < stills["coco"] < 10
 
 
-@pytest.mark.hours  # not yet green where it is new
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_turned_film_is_upright(real):
     """As OpenCV, which turns it by itself, has it."""
