@@ -24,7 +24,7 @@ class Track(ModelStage):
     options: TrackerOptions
     device: Device
     name = "track"
-    VERSION = 1
+    VERSION = 2
     follows = True
 
     def identity(self) -> dict[str, Any]:

@@ -26,7 +26,13 @@ class Rules(TrackerOptions):
     refresh_iou: float = Field(0.8, ge=0, le=1, description="and from here on its box is remembered as well")
     covered: float = Field(0.7, ge=0, le=1, description="a detection so far inside an object in sight is no new one")
     double_iou: float = Field(0.7, gt=0, le=1, description="of detections that overlap so much the surest counts")
-    apart: float = Field(0.3, ge=0, le=1, description="detections that overlap less are two things")
+    spill: float = Field(
+        0.1, ge=0, description="what of a mask lies so many sides of its box outside of it is another thing's"
+    )
+    reach: float = Field(
+        1.0, gt=0, description="what of a mask lies so many times an object's size away from it is another thing's"
+    )
+    rest: float = Field(0.3, ge=0, le=1, description="less of an object, cut off in what two claim, is the other's")
     keep: int = Field(96, ge=0, description="frames for which an object out of sight is looked out for")
     likeness: float = Field(0.7, ge=-1, le=1, description="how like an object out of sight one is that comes back")
     whole: float = Field(0.9, gt=0, le=1, description="a mask of so much of the picture is refused after a loss")
@@ -113,19 +119,29 @@ def _paired(worth: Overlap, allowed: NDArray[np.bool_]) -> dict[int, int]:
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
 
 
-def overflown(inside: Overlap, iou: Overlap, pairs: Mapping[int, int], rules: Rules) -> set[int]:
-    """Detections whose object has run over onto another one: a second detection lies in it, apart from theirs.
+def own_iou(both: Overlap, looks: Overlap, objects: Overlap, among: Overlap, rules: Rules) -> Overlap:
+    """Overlap of detections and objects where what an object has of other detections does not count: -> (D, T).
 
-    `inside` (D, T) is the share of detections in objects, `iou` (D, D) their overlap with each other.
+    So one that has run over onto its twin is still itself. In pixels: `both` (D, T) is what they have in common,
+    `looks` (D,) are detections, `objects` (T,) objects; `among` (D, D) is the share of each detection in the others.
     """
-    out = set()
-    for row, column in pairs.items():
-        others = [
-            other for other in range(len(inside)) if other not in pairs and inside[other, column] >= rules.covered
-        ]
-        if any(iou[row, other] < rules.apart for other in others):
-            out.add(row)
-    return out
+    others = (np.maximum(among, among.T) < rules.covered) @ both
+    left = np.maximum(objects - others, both)
+    return np.asarray(both / np.maximum(looks[:, None] + left - both, 1))
+
+
+def grown(holds: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> NDArray[np.bool_]:
+    """Detections that have one object of their class inside, and no other: it was half hidden: (D, T), (D, T).
+
+    `holds` is the share of objects in detections.
+    """
+    inside = same_class & (holds >= rules.covered)
+    return inside & (inside.sum(axis=1, keepdims=True) == 1)
+
+
+def may_be(in_sight: Life, away: Life) -> bool:
+    """Whether an object in sight may be the one that is out of sight: it was born since."""
+    return in_sight.born > away.seen
 
 
 def twins(iou: Overlap, lives: Sequence[Life], rules: Rules) -> set[int]:

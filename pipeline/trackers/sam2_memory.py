@@ -5,7 +5,7 @@ Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. The same answ
 bounded (`sam2_state`) and objects are asked for together (`sam2_parts`). Knows arrays; knows no films and no records.
 """
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -26,6 +26,15 @@ OBJECTS_A_CALL = {"cpu": 1, "cuda": 8}
 
 REFRESHES = 3
 """Given frames kept beside an object's first: each is a map more, 0.5 MB and a seventh of the time of SAM 2.1."""
+
+Claims = Mapping[int, NDArray[np.bool_]]
+"""Object -> the cells that the model takes to be its own: (h, w) of a map of logits."""
+
+Settle = Callable[[Claims], Claims]
+"""Decides which of them are."""
+
+Said = tuple[Sequence[int], Found, bool]
+"""Some objects, what is said of them, and whether they were given."""
 
 BOX = (2, 3)  # labels of the corners of a box, as the video processor of transformers writes them
 NO_TRACK = Track({}, {})
@@ -113,13 +122,19 @@ class Follower:
             return self.parts.see(self.scaling.applied_to(square))
 
     def step(
-        self, state: State, frame: int, seen: Seen, seeds: Mapping[int, Seed] = {}, forget: Collection[int] = ()
+        self,
+        state: State,
+        frame: int,
+        seen: Seen,
+        seeds: Mapping[int, Seed] = {},
+        forget: Collection[int] = (),
+        settle: Settle | None = None,
     ) -> tuple[State, dict[int, Answer]]:
         """Go on to a frame: what is remembered after it, and an answer for each object, by its number.
 
         An object with a seed begins here, or is marked anew: then it is found by the seed alone, and the frame is a
-        given one. All others are followed; on the frame where the state is already, they are left as they are. Raises
-        `ValueError` for a frame that lies behind.
+        given one. All others are followed; on the frame where the state is already, they are left as they are. `settle`
+        may take cells from objects before they are remembered. Raises `ValueError` for a frame that lies behind.
         """
         import torch
 
@@ -129,16 +144,29 @@ class Follower:
         followed = [number for number in tracks if number not in seeds and frame != state.now]
         answers: dict[int, Answer] = {}
         with self._lock, torch.inference_mode():
-            for numbers, found in self._followed(replace(state, tracks=tracks), frame, seen, followed):
-                for number, entry, answer in self._kept(seen, numbers, found, given=False):
-                    tracks[number] = tracks[number].followed(frame, entry, state.direction, self.limits)
-                    answers[number] = answer
-            for numbers, found in self._marked(state.size_hw, seen, seeds):
-                for number, entry, answer in self._kept(seen, numbers, found, given=True):
+            said = [(*some, False) for some in self._followed(replace(state, tracks=tracks), frame, seen, followed)]
+            said += [(*some, True) for some in self._marked(state.size_hw, seen, seeds)]
+            for numbers, found, given in self._settled(said, settle) if settle else said:
+                for number, entry, answer in self._kept(seen, numbers, found, given):
                     track = tracks.get(number, NO_TRACK)
-                    tracks[number] = track.marked(frame, entry, state.direction, self.limits)
+                    goes_on = track.marked if given else track.followed
+                    tracks[number] = goes_on(frame, entry, state.direction, self.limits)
                     answers[number] = answer
         return replace(state, now=frame, tracks=tracks), answers
+
+    def _settled(self, said: Sequence[Said], settle: Settle) -> Iterator[Said]:
+        """What is said of all objects of a frame, once it is settled whose is what."""
+        import torch
+
+        claims: dict[int, NDArray[np.bool_]] = {}
+        for numbers, found, _ in said:
+            cells = ((found.logits > 0) & (found.presence > 0)[:, None, None]).cpu().numpy()
+            claims |= zip(numbers, cells, strict=False)  # the last call is filled up
+        kept = settle(claims)
+        for numbers, found, given in said:
+            gone = np.stack([claims[number] & ~kept[number] for number in filled(numbers, self.objects)])
+            less = self.parts.without(found, torch.from_numpy(gone).to(found.logits.device)) if gone.any() else found
+            yield numbers, less, given
 
     def _followed(
         self, state: State, frame: int, seen: Seen, numbers: Sequence[int]

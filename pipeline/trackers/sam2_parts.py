@@ -33,7 +33,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What the model says of B objects: logits (B, h', w'), the same (B, 1, S, S), and (B,), (B,), pointers (B, C)."""
+    """What the model says of B objects: logits (B, h', w'), and (B,), (B,), pointers (B, C).
+
+    `wide` are logits (B, 1, S, S) of masks that were given; None where they are `logits`, widened.
+    """
 
     logits: Any
     wide: Any
@@ -78,7 +81,7 @@ class Parts:
         fewest, most = config.multimask_min_pt_num, config.multimask_max_pt_num
         multimask = config.multimask_output_in_sam and fewest <= labels.shape[-1] <= most
         coarse = self._grid((seen.coarse + self.model.no_memory_embedding).expand(len(points), -1, -1))
-        return self._widened(self._decoded(seen, coarse, points, labels, None, multimask))
+        return self._decoded(seen, coarse, points, labels, None, multimask)
 
     def given(self, seen: Seen, masks: Any) -> Found:
         """Take masks (B, 1, S, S) of zeros and ones as they are."""
@@ -102,7 +105,17 @@ class Parts:
         multimask = config.multimask_output_in_sam and config.multimask_output_for_tracking
         multimask = multimask and config.multimask_min_pt_num == 0
         coarse = self._recalled(seen, memories, pointers, span)
-        return self._widened(self._decoded(seen, coarse, *self._no_points(len(memories)), None, multimask))
+        return self._decoded(seen, coarse, *self._no_points(len(memories)), None, multimask)
+
+    def without(self, found: Found, gone: Any) -> Found:
+        """What is said of B objects without some cells of their masks, (B, h', w') bool; without any, they are lost."""
+        import torch
+
+        logits = torch.where(gone, -found.logits.abs(), found.logits)
+        there = (found.presence <= 0) | (logits > 0).flatten(1).any(dim=1)
+        presence = torch.where(there, found.presence, UNMARKED).to(found.presence.dtype)
+        pointers = torch.where(there[:, None], found.pointers, self.model.no_object_pointer)
+        return replace(found, logits=logits, wide=None, presence=presence, pointers=pointers)
 
     def remembered(self, seen: Seen, found: Found, given: bool) -> Any:
         """The maps to keep of B objects: (B, h x w, 64) bfloat16; masks of a `given` frame are sure of every pixel.
@@ -112,7 +125,8 @@ class Parts:
         """
         import torch
 
-        encoder, config, wide = self.model.memory_encoder, self.model.config, found.wide
+        encoder, config = self.model.memory_encoder, self.model.config
+        wide = self._widened(found.logits) if found.wide is None else found.wide
         sure = (wide > 0).to(wide.dtype) if given else torch.sigmoid(wide)
         masks = sure * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         maps = encoder.projection(encoder.memory_fuser(seen.projected + encoder.mask_downsampler(masks)))
@@ -165,7 +179,7 @@ class Parts:
         return points, -torch.ones(n, 1, 1, dtype=torch.int32, device=self.like.device)
 
     def _decoded(self, seen: Seen, coarse: Any, points: Any, labels: Any, guess: Any, multimask: bool) -> Found:
-        """Ask the decoder about B objects, and take the best of three masks with `multimask`; `wide` is not made."""
+        """Ask the decoder about B objects, and take the best of three masks with `multimask`."""
         import torch
 
         n = len(coarse)
@@ -185,13 +199,13 @@ class Parts:
         pointers = torch.where(there, own, self.model.no_object_pointer)
         return Found(logits, None, presence[:, 0, 0], ious[rows, 0, best], pointers)
 
-    def _widened(self, found: Found) -> Found:
-        """With its logits at the size of the model's picture."""
+    def _widened(self, logits: Any) -> Any:
+        """Logits at the size of the model's picture: (B, h', w') -> (B, 1, S, S)."""
         from torch.nn import functional
 
-        maps = found.logits[:, None].float()
+        maps = logits[:, None].float()
         wide = functional.interpolate(maps, (self.side, self.side), mode="bilinear", align_corners=False)
-        return replace(found, wide=wide.to(found.logits.dtype))
+        return wide.to(logits.dtype)
 
     def _grid(self, cells: Any) -> Any:
         """(B, h x w, C) -> (B, C, h, w)."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.trackers.lifecycle import Life, Rules, doubles, matched, overflown, returned, twins
+from pipeline.trackers.lifecycle import Life, Rules, doubles, grown, matched, may_be, own_iou, returned, twins
 
 RULES = Rules()
 
@@ -57,18 +57,40 @@ def test_of_detections_of_one_thing_the_surest_counts(iou, scores, gone):
 
 
 @pytest.mark.parametrize(
-    ("inside", "iou", "pairs", "spread"),
+    ("both", "objects", "among", "iou"),
     [
-        ([[1.0], [0.9]], 0.0, {0: 0}, {0}),  # two detections, apart, in one object
-        ([[1.0], [0.9]], 0.5, {0: 0}, set()),  # two of one thing
-        ([[1.0], [0.5]], 0.0, {0: 0}, set()),  # a neighbour
-        ([[1.0, 0.0], [0.9, 1.0]], 0.0, {0: 0, 1: 1}, set()),  # which has an object of its own
-        ([[1.0]], 0.0, {}, set()),
+        ([[90]], [100], 0, [[0.82]]),
+        ([[100], [100]], [200], 0, [[1], [1]]),  # run over onto its twin, and may be either of them
+        ([[100], [100]], [200], 0.7, [[0.5], [0.5]]),  # one of them inside the other, as a hat is
+        ([[100, 0], [10, 90]], [110, 90], 0, [[1, 0], [0.1, 0.9]]),
+        (np.zeros((0, 2)), [9, 9], 0, np.zeros((0, 2))),
     ],
 )
-def test_an_object_that_has_run_over_onto_another(inside, iou, pairs, spread):
-    among = np.full((len(inside), len(inside)), iou)
-    assert overflown(np.array(inside), among, pairs, RULES) == spread
+def test_overlap_with_an_object_that_has_run_over(both, objects, among, iou):
+    """Of detections of 100 pixels."""
+    looks, others = np.full(len(both), 100.0), np.full((len(both),) * 2, among)
+    np.fill_diagonal(others, 1)
+    out = own_iou(np.array(both, float), looks, np.array(objects, float), others, RULES)
+    assert out.round(2).tolist() == np.array(iou).tolist()
+
+
+@pytest.mark.parametrize(
+    ("holds", "same", "more"),
+    [
+        ([[0.9]], [[1]], [[True]]),
+        ([[0.6]], [[1]], [[False]]),
+        ([[0.9]], [[0]], [[False]]),
+        ([[0.9, 0.8]], [[1, 1]], [[False, False]]),  # a group
+        ([[0.9, 0.8]], [[1, 0]], [[True, False]]),  # with a bag
+    ],
+)
+def test_who_was_half_hidden_has_grown(holds, same, more):
+    assert grown(np.array(holds), np.array(same, bool), RULES).tolist() == more
+
+
+def test_who_was_born_since_may_be_who_is_lost():
+    lost = Life(0, 20)
+    assert [may_be(Life(born, 40), lost) for born in (0, 20, 21)] == [False, False, True]
 
 
 def test_the_class_is_voted_by_scores():

@@ -114,6 +114,34 @@ def test_an_answer_has_a_mask_or_says_that_nothing_is_there(follower, seen):
     assert (there.logits.shape, there.logits.dtype) == ((64, 64), np.float32)
 
 
+@pytest.mark.parametrize("objects", [1, 3])
+def test_what_is_settled_is_remembered(follower, seen, objects):
+    """All objects of a frame claim together; who loses half goes on with half, who loses all is lost."""
+    chunked, asked = Follower(follower.parts.model, follower.scaling, objects), []
+    half = np.arange(64) < 32
+
+    def settle(claims):
+        asked.append(claims)
+        return {**claims, 1: claims[1] & half, 2: claims[2] & False}
+
+    state = begun(chunked, seen, SEEDS[:6])
+    plain, free = chunked.step(state, 1, seen[1])
+    settled, less = chunked.step(state, 1, seen[1], settle=settle)
+    (claims,) = asked
+    assert sorted(claims) == [0, 1, 2, 3, 4, 5]
+    assert all(np.array_equal(claims[n], free[n].logits > 0) for n in claims)
+    assert all(claims[n].any() for n in (1, 2))
+    assert same({n: free[n] for n in (0, 3, 4, 5)}, {n: less[n] for n in (0, 3, 4, 5)})
+    assert np.array_equal(less[1].logits > 0, claims[1] & half)
+    assert (less[2].logits.max() <= 0, less[2].presence) == (True, -10)
+    for number, (mask, pointer) in enumerate([(1, 1), (0, 1), (0, 0), (1, 1), (1, 1), (1, 1)]):
+        one, other = (state.tracks[number].found[1] for state in (plain, settled))
+        assert ((one.memory == other.memory).all().item(), (one.pointer == other.pointer).all().item()) == (
+            bool(mask),
+            bool(pointer),
+        )
+
+
 def test_memory_is_constant_once_it_is_full(follower, seen):
     state, sizes, stored = begun(follower, seen), [], []
     for frame in range(1, 40):

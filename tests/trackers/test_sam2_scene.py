@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline import masks
 from pipeline.evaluate.of_films import evaluate_films
 from pipeline.records import Clip, Frame, concatenate, empty
 from pipeline.seams import Device
@@ -12,6 +13,8 @@ from pipeline.segments import reel
 from pipeline.toyworld import film
 from pipeline.trackers.identities import Roster
 from pipeline.trackers.sam2 import Sam2
+from pipeline.trackers.sam2_memory import Follower
+from pipeline.trackers.sam2_scene import Sam2Tracker
 
 SEED = 10_000_000
 OPTIONS = Sam2(model="tiny-sam2")
@@ -83,6 +86,60 @@ def test_in_segments_it_is_the_same_film(tracker, length, apart_from):
     assert len(parts) == {8: 3, 16: 2}[length]
     assert joined(truth, parts).digest() == joined(truth, whole).digest()
     assert state == end
+
+
+@pytest.fixture(scope="module")
+def twins():
+    toy = film(SEED, 4, "twins", 24)
+    return toy, truth_of(toy)
+
+
+def judged(truth, clips):
+    found = joined(truth, identified(clips))
+    return evaluate_films([truth], {truth.name: found}, rules="all", pairing="class").over_all
+
+
+def test_who_look_alike_are_two(tracker, twins):
+    toy, truth = twins
+    clips, _ = followed(tracker, toy, seeded(truth))
+    scores = judged(truth, clips)
+    assert scores["j_and_f"] > 0.9
+    assert (scores["switches"], scores["false"], scores["lost"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("objects", [2, 8])
+def test_how_many_are_asked_for_together_changes_nothing(tracker, twins, objects):
+    """But last bits: the same objects, the same masks."""
+    toy, truth = twins
+    follower = Follower(tracker.follower.parts.model, tracker.follower.scaling, objects, OPTIONS.refreshes)
+    one, many = (followed(who, toy, seeded(truth))[0] for who in (tracker, Sam2Tracker(follower, OPTIONS)))
+    for clip, other in zip(one, many, strict=True):
+        for found, again in zip(clip.found, other.found, strict=True):
+            assert alike(found, again, {number: number for number in found.track_ids})
+
+
+def test_the_order_of_detections_changes_nothing(tracker, twins):
+    """But numbers."""
+    toy, truth = twins
+    segments = seeded(truth)
+    (clip,), _ = followed(tracker, toy, segments)
+    turned = [replace(one, found=tuple(found.take(range(len(found))[::-1]) for found in one.found)) for one in segments]
+    (other,), _ = followed(tracker, toy, turned)
+    number = dict(zip(clip.found[0].track_ids, other.found[0].track_ids[::-1], strict=True))
+    assert sorted(number) == sorted(number.values())
+    for found, again in zip(clip.found, other.found, strict=True):
+        assert alike(found, again, number)
+
+
+def alike(found, again, number):
+    """Whether two frames have the same objects, number by number, with the same masks but a pixel here and there."""
+    codes, others = (
+        dict(zip(one.track_ids, [code or masks.NOTHING for code in one.masks], strict=True)) for one in (found, again)
+    )
+    return sorted(number[one] for one in codes) == sorted(others) and all(
+        code == others[number[one]] or masks.iou([code], [others[number[one]]], found.size_hw)[0, 0] > 0.99
+        for one, code in codes.items()
+    )
 
 
 def test_what_is_born_late_is_followed_back(tracker):
