@@ -2,9 +2,9 @@
 
 `<id>_auto.json`, or `<id>_manual.json`, which is all that SAM 2's training reads, in the layout of the release files
 byte by byte; beside it the film, `<id>.mp4`, out of which SAM 2's own tool takes the frames. Of a still picture there
-is its frame, `<id>/00000.jpg`; of a film that is a folder all frames, where and as SAM 2's training reads them. What
-SA-V has no field for is in `masklet.jsonl` (`sav_sidecar`). Of a split dataset `SIDE.txt` lists ids, as training takes
-them. The annotated frames are the frames of the clip. Boxes,
+is its frame, `<id>/00000.jpg`; of a film that is a folder, or of which other frames than every n-th are annotated, all
+frames, where and as SAM 2's training reads them. What SA-V has no field for is in `masklet.jsonl` (`sav_sidecar`). Of a
+split dataset `SIDE.txt` lists ids, as training takes them. The annotated frames are the frames of the clip. Boxes,
 points, and what another dataset said of a row are not written.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline import films, masks, media
 from pipeline.formats import SEVERAL_SIZES, Format, of_one_size_without_crowds
-from pipeline.formats.sav_clips import Masklet, PutPixels, suffix, write_clips
+from pipeline.formats.sav_clips import Masklet, PutPixels, in_pictures, is_regular, suffix, write_clips
 from pipeline.formats.sav_fields import FPS, derived
 from pipeline.formats.sav_reading import AUTO, MANUAL, read
 from pipeline.formats.sav_rows import SAID
@@ -60,19 +60,13 @@ def write_annotations(clips: Iterable[Clip], ontology: Ontology, place: Path, ki
 
 def _by_rows(clip: Clip) -> Clip:
     """The clip with its frames numbered as training counts, where they are written: row i is frame i, or i * n."""
-    numbers = films.numbers_of(clip)
-    step = numbers[-1] // max(len(numbers) - 1, 1)
-    if not _in_pictures(clip) or numbers == [at * step for at in range(len(numbers))]:
+    if not in_pictures(clip) or is_regular(clip):
         return clip
     return replace(clip, frames=tuple(replace(frame, index=at) for at, frame in enumerate(clip.frames)))
 
 
-def _in_pictures(clip: Clip) -> bool:
-    return clip.is_film and Path(clip.path).is_dir()
-
-
 def _put_pixels(clip: Clip, to: Path, hard_link: bool, kind: str) -> None:
-    if _in_pictures(clip):
+    if in_pictures(clip):
         films.put_pictures(clip, to, kind, hard_link, films.numbers_of(_by_rows(clip)))
     else:
         media.export(clip, to, hard_link)
@@ -90,7 +84,7 @@ def _write(
 
 
 def _file_of(video_id: str, name: str, clip: Clip) -> str:
-    if _in_pictures(clip):
+    if in_pictures(clip):
         return video_id
     return f"{video_id}{suffix(name)}" if clip.is_film else f"{video_id}/00000{suffix(name)}"
 

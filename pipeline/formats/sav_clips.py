@@ -93,7 +93,7 @@ def with_ids(clips: Iterable[Clip]) -> Iterator[tuple[str, str, Clip]]:
     taken: set[str] = set()
     for name, clip in named(clips):
         first = video_id(frames_folder(name, clip) if clip.is_film else stem(name))
-        in_a_file = clip.is_film and not Path(clip.path).is_dir()
+        in_a_file = clip.is_film and not in_pictures(clip)
         for choice in (f"{number}/{first}" if number > 1 else first for number in count(1)):
             pictures = () if in_a_file else (f"{choice}/{frame.index:05d}" for frame in clip.frames)
             places = {choice, *pictures}
@@ -101,6 +101,17 @@ def with_ids(clips: Iterable[Clip]) -> Iterator[tuple[str, str, Clip]]:
                 break
         taken |= places
         yield choice, name, clip
+
+
+def in_pictures(clip: Clip) -> bool:
+    """Whether a film is frames, a file each: it was already, or has other frames than every n-th, all SA-V can say."""
+    return clip.is_film and (Path(clip.path).is_dir() or not is_regular(clip))
+
+
+def is_regular(clip: Clip) -> bool:
+    """Whether a clip's frames are every n-th of the film, from the first."""
+    last, steps = clip.frames[-1].index, max(len(clip.frames) - 1, 1)
+    return all(frame.index == at * (last // steps) for at, frame in enumerate(clip.frames))
 
 
 def video_id(name: str) -> str:

@@ -22,13 +22,17 @@ NUMBERS = (0, 1, 4, 5, 9)
 NEAR = 0.75
 """How far a mask covers the square that a JPEG shows, whose colours are half as fine; off by a frame it is below .5."""
 
-FORMATS = [  # the format, what frames become, and where they are; a film's own file, where none are written
-    ("youtube_vis", "png", "images/day/a.b"),
-    ("youtube_vis", "jpg", "images/day/a.b"),
-    ("sav_png", "png", "JPEGImages_24fps/day/a_b"),
-    ("sav_png", "jpg", "JPEGImages_24fps/day/a_b"),
-    ("sav", None, "day/a_b.mkv"),
-    ("sav_manual", None, "day/a_b.mkv"),
+EVERY_FOURTH = (0, 4, 8)
+FORMATS = [  # the format, what frames become, where they are (a film's own file where none are written), and which
+    ("youtube_vis", "png", "images/day/a.b", NUMBERS, NUMBERS),
+    ("youtube_vis", "jpg", "images/day/a.b", NUMBERS, NUMBERS),
+    ("sav_png", "png", "JPEGImages_24fps/day/a_b", NUMBERS, NUMBERS),
+    ("sav_png", "jpg", "JPEGImages_24fps/day/a_b", NUMBERS, NUMBERS),
+    ("sav", None, "day/a_b.mkv", EVERY_FOURTH, EVERY_FOURTH),
+    ("sav", "png", "day/a_b", NUMBERS, range(5)),  # other frames than every n-th: a film of these frames
+    ("sav", "jpg", "day/a_b", NUMBERS, range(5)),
+    ("sav_manual", None, "day/a_b.mkv", EVERY_FOURTH, EVERY_FOURTH),
+    ("sav_manual", "png", "day/a_b", NUMBERS, range(5)),
 ]
 
 
@@ -57,22 +61,24 @@ def as_film(place, **how):
     return replace(one, id=media.film_id(one.path))
 
 
-@pytest.mark.parametrize(("name", "kind", "where"), FORMATS)
-def test_the_mask_of_a_frame_covers_what_the_frame_shows(name, kind, where, sources, place):
-    meant = clip(film_file(sources / "film", PICTURES), "day/a.b.mkv", NUMBERS)
+@pytest.mark.parametrize(("name", "kind", "where", "numbers", "told"), FORMATS)
+def test_the_mask_of_a_frame_covers_what_the_frame_shows(name, kind, where, numbers, told, sources, place):
+    meant = clip(film_file(sources / "film", PICTURES), "day/a.b.mkv", numbers)
     format_ = format_of(name)
     assert format_.write_frames(kind)([meant], ONTOLOGY, place) == {}
     got = as_film(place, name=name)
     assert got.path == str(place / where)
     assert got.name == meant.name
-    assert got.frames == tuple(replace(frame, key=True) for frame in meant.frames)
+    assert [(frame.index, frame.time_s) for frame in got.frames] == [
+        (number, frame.time_s) for number, frame in zip(told, meant.frames, strict=True)
+    ]
     assert fidelity.compare([meant], format_.read(place), format_.masks, format_.stems).ok
     seen = list(films.frames_of(got))
     if kind == "jpg":
         assert NEAR < together(got) < 1
     else:
         assert together(got) == 1
-        assert all((rgb == PICTURES[number]).all() for rgb, number in zip(seen, NUMBERS, strict=True))
+        assert all((rgb == PICTURES[number]).all() for rgb, number in zip(seen, numbers, strict=True))
     shifted = replace(got, found=(*got.found[1:], got.found[0]))
     assert together(shifted) < 0.5  # the test sees it where frames are off by one
 
