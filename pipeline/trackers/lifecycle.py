@@ -42,7 +42,8 @@ class Rules(TrackerOptions):
 class Life:
     """What is known of an object: when it was born and last in sight, the scores of each class, how often it was found.
 
-    It was last out of sight after frame `left` and before frame `back`. Frames are counted from the scene's first.
+    It was last out of sight after frame `left` and before frame `back`. Frames are counted from the scene's first. `px`
+    is the size of its mask when it was last found.
     """
 
     born: int
@@ -51,6 +52,7 @@ class Life:
     looks: int = 0
     left: int = -1
     back: int = -1
+    px: int = 0
 
     def sight(self, frame: int) -> None:
         """It is in sight."""
@@ -62,10 +64,11 @@ class Life:
         """Whether it was out of sight then, the last time that it was."""
         return self.left < frame < self.back
 
-    def look(self, frame: int, name: str, score: float) -> None:
-        """A detection is this object."""
+    def look(self, frame: int, name: str, score: float, px: int) -> None:
+        """A detection is this object, with a mask of `px` pixels."""
         self.votes[name] += score  # type: ignore[assignment]  # votes are weighed
         self.looks += 1
+        self.px = px
         self.sight(frame)
 
     @property
@@ -119,14 +122,15 @@ def _paired(worth: Overlap, allowed: NDArray[np.bool_]) -> dict[int, int]:
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
 
 
-def own_iou(both: Overlap, looks: Overlap, objects: Overlap, among: Overlap, rules: Rules) -> Overlap:
+def own_iou(both: Overlap, looks: Overlap, objects: Overlap, were: Overlap, among: Overlap, rules: Rules) -> Overlap:
     """Overlap of detections and objects where what an object has of other detections does not count: -> (D, T).
 
-    So one that has run over onto its twin is still itself. In pixels: `both` (D, T) is what they have in common,
-    `looks` (D,) are detections, `objects` (T,) objects; `among` (D, D) is the share of each detection in the others.
+    So one that has run over onto its twin is still itself; but one that is as large as it was is not two, whose halves
+    were found. In pixels: `both` (D, T) is what they have in common, `looks` (D,) are detections, `objects` (T,)
+    objects, and `were` when they were last found; `among` (D, D) is the share of each detection in the others.
     """
     others = (np.maximum(among, among.T) < rules.covered) @ both
-    left = np.maximum(objects - others, both)
+    left = np.maximum(np.maximum(objects - others, np.minimum(objects, were)), both)
     return np.asarray(both / np.maximum(looks[:, None] + left - both, 1))
 
 

@@ -100,7 +100,8 @@ class KeyFrame:
         looks_px, objects_px = (np.array(masks.areas(some), np.float64) for some in (codes, theirs))
         both = masks.covered(codes, theirs, size_hw) * looks_px[:, None]
         among = masks.covered(codes, codes, size_hw)
-        overlap = own_iou(both, looks_px, objects_px, among, self.rules)
+        were_px = np.array([self.now.lives[number].px for number in visible], np.float64)
+        overlap = own_iou(both, looks_px, objects_px, were_px, among, self.rules)
         more = grown(both / np.maximum(objects_px, 1), same, self.rules)
         pairs = matched(np.where(more, np.maximum(overlap, self.rules.match_iou), overlap), same, self.rules)
         for at, column in pairs.items():
@@ -137,7 +138,7 @@ class KeyFrame:
     def _noted(self, number: int, look: Look) -> None:
         """A detection is the object."""
         self.here.look(number, look)
-        self.now.lives[number].look(self.now.frame, look.name, look.score)
+        self.now.lives[number].look(self.now.frame, look.name, look.score, masks.area(look.sight.code))
 
     def _without_twins(self) -> None:
         """Objects that have come to lie on others end."""

@@ -57,20 +57,21 @@ def test_of_detections_of_one_thing_the_surest_counts(iou, scores, gone):
 
 
 @pytest.mark.parametrize(
-    ("both", "objects", "among", "iou"),
+    ("both", "objects", "were", "among", "iou"),
     [
-        ([[90]], [100], 0, [[0.82]]),
-        ([[100], [100]], [200], 0, [[1], [1]]),  # run over onto its twin, and may be either of them
-        ([[100], [100]], [200], 0.7, [[0.5], [0.5]]),  # one of them inside the other, as a hat is
-        ([[100, 0], [10, 90]], [110, 90], 0, [[1, 0], [0.1, 0.9]]),
-        (np.zeros((0, 2)), [9, 9], 0, np.zeros((0, 2))),
+        ([[90]], [100], [100], 0, [[0.82]]),
+        ([[100], [100]], [200], [100], 0, [[1], [1]]),  # run over onto its twin, and may be either of them
+        ([[100], [100]], [200], [200], 0, [[0.5], [0.5]]),  # halves of what has always been so large
+        ([[100], [100]], [200], [100], 0.7, [[0.5], [0.5]]),  # one of them inside the other, as a hat is
+        ([[100, 0], [10, 90]], [110, 90], [100, 90], 0, [[1, 0], [0.05, 0.9]]),
+        (np.zeros((0, 2)), [9, 9], [9, 9], 0, np.zeros((0, 2))),
     ],
 )
-def test_overlap_with_an_object_that_has_run_over(both, objects, among, iou):
+def test_overlap_with_an_object_that_has_run_over(both, objects, were, among, iou):
     """Of detections of 100 pixels."""
     looks, others = np.full(len(both), 100.0), np.full((len(both),) * 2, among)
     np.fill_diagonal(others, 1)
-    out = own_iou(np.array(both, float), looks, np.array(objects, float), others, RULES)
+    out = own_iou(np.array(both, float), looks, np.array(objects, float), np.array(were, float), others, RULES)
     assert out.round(2).tolist() == np.array(iou).tolist()
 
 
@@ -96,7 +97,7 @@ def test_who_was_born_since_may_be_who_is_lost():
 def test_the_class_is_voted_by_scores():
     life = Life(0, 0)
     for at, look in enumerate([("dog", 0.4), ("cat", 0.5), ("dog", 0.3)]):
-        life.look(8 * at, *look)
+        life.look(8 * at, *look, 100)
     assert (life.name, life.first_name, life.seen) == ("dog", "dog", 16)
     assert Life.from_json(life.to_json()) == life
 
