@@ -14,7 +14,7 @@ import bench
 import simulated
 from bench import Figure
 
-from pipeline import engine, media
+from pipeline import engine, media, outcome
 from pipeline.labelled import labelled
 from pipeline.store import Store
 
@@ -27,9 +27,9 @@ def main(pictures: int = 150, repeats: int = 3, results: Path = bench.RESULTS) -
         source = bench.draw_pictures(Path(place, "pictures"), pictures, (240, 320))
         out, config = Path(place, "run"), simulated.config(source)
         engine.run(config, out)
-        export_s = bench.median_s(lambda: engine.export_again(config, out, "coco"), repeats)
+        export_s = bench.median_s(lambda: outcome.export_again(config, out, "coco"), repeats)
         copy_s = bench.median_s(lambda: copy_pictures(out), repeats)
-        objects = engine.read_summary(out)["datasets"]["coco"]["objects"]
+        objects = outcome.read_summary(out)["datasets"]["coco"]["objects"]
     figures = [
         Figure("objects", objects, ""),
         Figure("copying pictures alone", 1000 * copy_s / objects, "ms an object"),

@@ -45,8 +45,13 @@ def boxes_of_one() -> NDArray[np.float64]:
 
 @cache
 def logits() -> NDArray[np.float32]:
-    """A blob with a wavy edge in each box, above zero inside: -> (20, 256, 256)."""
-    x0, y0, x1, y1 = boxes_of_one().T[:, :, None, None] * MAP_SIDE_PX
+    """The maps of the 20 boxes: -> (20, 256, 256)."""
+    return maps_of(boxes_of_one())
+
+
+def maps_of(boxes: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A blob with a wavy edge in each box, fractions of the sides; above zero inside: (N, 4) -> (N, 256, 256)."""
+    x0, y0, x1, y1 = boxes.T[:, :, None, None] * MAP_SIDE_PX
     at = np.arange(MAP_SIDE_PX) + 0.5
     x, y = (2 * at - x0 - x1) / (x1 - x0), (2 * at[:, None] - y0 - y1) / (y1 - y0)
     edge = 0.85 + 0.1 * np.sin(5 * np.arctan2(y, x))

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline import choose, dedupe, select, split, yamls
+from pipeline.corrections import Corrections
 from pipeline.detectors import DETECTORS, DetectorOptions
 from pipeline.errors import ConfigError, MaskletError, UnknownName, nearest
 from pipeline.formats import FORMATS
@@ -21,7 +22,7 @@ from pipeline.seams import Device, Options, lookup
 from pipeline.segmenters import SEGMENTERS, SegmenterOptions
 from pipeline.shipped import find
 from pipeline.sources import Source
-from pipeline.stages import Dedupe, Detect, Identify, Segment, Select, Stage, Track, Verify
+from pipeline.stages import Correct, Dedupe, Detect, Identify, Segment, Select, Stage, Track, Verify
 from pipeline.trackers import TRACKERS, TrackerOptions
 from pipeline.verifiers import VERIFIERS, VerifierOptions
 
@@ -33,6 +34,7 @@ SECTIONS = (
     "verify",
     "select",
     "segment",
+    "corrections",
     "dedupe",
     "track",
     "split",
@@ -40,6 +42,9 @@ SECTIONS = (
     "run",
 )
 WRITTEN_BY_US = ("made_with",)
+
+DEFAULT = "florence2_sam2"
+"""What a run is, where no config is named."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -73,7 +78,13 @@ class Run(BaseModel):
 
     batch: int = Field(8, ge=1, description="pictures a batch, and a commit")
     segment: int = Field(240, ge=1, description="frames of a film a commit: a kill costs so many")
-    workers: int = Field(1, ge=1, description="processes; each opens its own models")
+    runner: Literal["local", "ray"] = Field("local", description="where batches run: on this machine, or on Ray")
+    ray_address: str = Field(
+        "",
+        pattern=r"^(auto|[^/\s]+:[0-9]+)?$",
+        description="of a Ray cluster, as host:port or auto; else one starts on this machine",
+    )
+    workers: int = Field(1, ge=1, description="processes, on Ray actors; each opens its own models")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: int = Field(1, ge=1, description="threads a model may use")
     in_flight: int | None = Field(
@@ -94,6 +105,11 @@ class Run(BaseModel):
         return Device("cuda:0" if name == "cuda" else name, self.threads)
 
     @property
+    def any_gpu(self) -> bool:
+        """Whether models run on CUDA, and which GPU is not said: each process has one of its own."""
+        return self.device in ("auto", "cuda") and self.on.kind == "cuda"
+
+    @property
     def batches_in_flight(self) -> int:
         """`in_flight`, with its default decided."""
         return self.in_flight or (3 if self.on.name.startswith("cuda") else 1)
@@ -110,6 +126,7 @@ class Config:
     verify: VerifierOptions | None
     select: select.Rules
     segment: SegmenterOptions
+    corrections: Corrections | None
     dedupe: dedupe.Rules
     track: TrackerOptions | None
     split: split.Rules
@@ -118,15 +135,25 @@ class Config:
     backends: Mapping[str, str]
 
     def stages(self) -> list[Stage]:
-        """The stages of the pass over pictures, in order."""
-        return [*self._boxes(), Segment(self.segment, self.run.on), Dedupe(self.dedupe)]
+        """The stages of the pass over pictures, in order; raises `ConfigError` where corrections cannot be read."""
+        people: list[Stage] = []
+        if self.corrections is not None:
+            self._check(self.corrections)
+            people = [Correct(self.segment, self.run.on, self.corrections, self.ontology.names)]
+        return [*self._boxes(), Segment(self.segment, self.run.on), *people, Dedupe(self.dedupe)]
 
     def film_stages(self) -> list[Stage]:
         """The stages of the pass over films, in order; none where films are not tracked."""
         if self.track is None:
             return []
-        boxes = self._boxes() if self.track.makes_masks else self.stages()
-        return [*boxes, Track(self.track, self.run.on), Identify(self.track)]
+        if self.corrections is not None:
+            self._check(self.corrections)
+        masks = [] if self.track.makes_masks else [Segment(self.segment, self.run.on), Dedupe(self.dedupe)]
+        return [*self._boxes(), *masks, Track(self.track, self.run.on), Identify(self.track, self.corrections)]
+
+    def _check(self, corrections: Corrections) -> None:
+        """Raise `ConfigError` with every line of the corrections that cannot be meant."""
+        corrections.check(self.ontology.names, self.backends["segment"], self.segment.mends)
 
     def _boxes(self) -> list[Stage]:
         """The stages up to the boxes that are wanted."""
@@ -153,9 +180,12 @@ class Config:
 
     def to_yaml(self, made_with: Mapping[str, Any]) -> str:
         """The whole configuration as run, which `load` reads again."""
-        there = [name for name in SECTIONS if name != "ontology" and getattr(self, name) is not None]
-        sections = {name: self.section(name) for name in there}
+        ours = ("ontology", "corrections")
+        there = [name for name in SECTIONS if name not in ours and getattr(self, name) is not None]
+        sections: dict[str, Any] = {name: self.section(name) for name in there}
         sections["ontology"] = self.ontology.to_json()
+        if self.corrections is not None:
+            sections["corrections"] = list(self.corrections.paths)
         ordered = {name: sections[name] for name in SECTIONS if name in sections} | {"made_with": dict(made_with)}
         return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
 
@@ -218,6 +248,7 @@ def from_document(document: yamls.Document) -> Config:
         "verify": verify,
         "select": _section(select.Rules, document, "select", problems),
         "segment": segment,
+        "corrections": _corrections(document, problems),
         "dedupe": _section(dedupe.Rules, document, "dedupe", problems),
         "track": track,
         "split": _section(split.Rules, document, "split", problems),
@@ -247,6 +278,18 @@ def _ontology(document: yamls.Document, problems: list[str]) -> Ontology | None:
     except ConfigError as error:
         problems += error.problems
         return None
+
+
+def _corrections(document: yamls.Document, problems: list[str]) -> Corrections | None:
+    given = document.data.get("corrections")
+    paths = [given] if isinstance(given, str) else given
+    if given is None:
+        return None
+    if not (isinstance(paths, list) and paths and all(isinstance(path, str) and path for path in paths)):
+        where = document.at(("corrections",))
+        problems.append(f"{where}: corrections: want a folder or a file, or a list of them (got {given!r})")
+        return None
+    return Corrections(paths)
 
 
 def _values(document: yamls.Document, section: str, problems: list[str]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline import cleaning, masks
-from pipeline.records import Change, Drop, Instances
+from pipeline.records import CORRECTED, Change, Drop, Instances, of_people
 
-VERSION = 1
+VERSION = 2
 
 Codes = tuple[bytes | None, ...]
 Pixels = NDArray[np.float64]
@@ -21,6 +21,7 @@ Losses = dict[int, tuple[str, int]]
 """Loser -> why, and to whom. Numbers are ranks: 0 is the surest row."""
 
 TWINS = ("same_class_twin", "same_class_other_prompt", "other_class_twin")
+PERSONS = "persons_twin"
 
 
 class Rules(BaseModel):
@@ -106,24 +107,29 @@ def dedupe(found: Instances, rules: Rules) -> Change:
 
 
 def _tidy(found: Instances, rules: Rules) -> Codes:
-    """Clean every mask but a person's of specks and pinholes."""
+    """Clean every mask but those that a person drew of specks and pinholes."""
     codes = found.masks or (None,) * len(found)
     if not (rules.speck_fraction and rules.speck_px):
         return codes
     return tuple(
-        cleaning.clean(code, found.size_hw, rules.speck_fraction, rules.speck_px) if code and not human else code
-        for code, human in zip(codes, _human(found), strict=True)
+        cleaning.clean(code, found.size_hw, rules.speck_fraction, rules.speck_px) if code and not drawn else code
+        for code, drawn in zip(codes, _drawn(found), strict=True)
     )
 
 
-def _human(found: Instances) -> NDArray[np.bool_]:
-    """Tell which rows are a person's word: N rows -> (N,)."""
-    return np.array([source == "human" for source in found.source or ("",) * len(found)], np.bool_)
+def _drawn(found: Instances) -> list[bool]:
+    """Tell whose masks are a person's own: not where a person only said the class, or where to look."""
+    source = found.source or ("",) * len(found)
+    extra = found.extra or ({},) * len(found)
+    return [
+        one == "human" and "mask" in said.get(CORRECTED, "mask").split("+")
+        for one, said in zip(source, extra, strict=True)
+    ]
 
 
 def _surest_first(found: Instances, codes: Codes) -> tuple[list[int], Pixels]:
     """Rank the rows that have a mask and give their areas; rows that tie are equal in all that counts."""
-    machine = ~_human(found)
+    machine = ~of_people(found)
     scores = np.zeros(len(found)) if found.scores is None else found.scores
     prompts = found.prompts or ("",) * len(found)
     boxes = found.boxes_xyxy.tolist()
@@ -155,7 +161,7 @@ def _twins(ranked: Instances, shared_px: Pixels, rules: Rules) -> Losses:
     area_px = shared_px.diagonal()
     iou = shared_px / np.maximum(area_px[:, None] + area_px - shared_px, 1)
     alike = iou > np.array(limits)[kind]
-    human = _human(ranked)
+    human = of_people(ranked)
     stays = np.zeros(len(ranked), np.bool_)
     losses: Losses = {}
     for row in range(len(ranked)):
@@ -163,7 +169,7 @@ def _twins(ranked: Instances, shared_px: Pixels, rules: Rules) -> Losses:
         stays[row] = human[row] or not rivals.size
         if not stays[row]:
             winner = int(rivals[np.argmax(iou[row, rivals])])
-            losses[row] = TWINS[kind[row, winner]], winner
+            losses[row] = PERSONS if human[winner] else TWINS[kind[row, winner]], winner
     return losses
 
 
@@ -182,7 +188,7 @@ def _parts(ranked: Instances, shared_px: Pixels, rules: Rules, gone: Losses) -> 
     """
     area_px = np.maximum(shared_px.diagonal(), 1)
     inside = (shared_px / area_px[:, None] >= _limit(rules.part_of)) & (_kinship(ranked) < 2)
-    human = _human(ranked)
+    human = of_people(ranked)
     seen = np.zeros(len(ranked), np.bool_)
     losses: Losses = {}
     for row in sorted(set(range(len(ranked))) - set(gone), key=lambda row: (area_px[row], -row)):

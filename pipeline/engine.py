@@ -4,46 +4,31 @@ Nothing here knows a model or a format. A run is the same command until it is do
 on again, whatever stopped the run.
 """
 
-import json
-import platform
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain as chained
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from pipeline import __version__
 from pipeline.config import Config
 from pipeline.crew import Crew
 from pipeline.errors import Interrupted
 from pipeline.export import export, up_to_date
 from pipeline.jobs import Answer, Done, Failed, Job
-from pipeline.labelled import Chain, Labelled, labelled
+from pipeline.labelled import Chain, Labelled
+from pipeline.outcome import Summary, known_rates, made_with, read_summary, settle, write_summary
+from pipeline.pace import Pace, Rates
+from pipeline.partition import Part
 from pipeline.plan import Survey, chain, job, survey
 from pipeline.process import Stop, alone_in, stoppable, write_whole
-from pipeline.reasons import in_words
 from pipeline.records import Clip
-from pipeline.reels import Queue, Way, identified, to_follow, way
-from pipeline.runners.local import Here, Processes, settle
+from pipeline.reels import Queue, identified, to_follow, way
+from pipeline.runners import WorkerDied, runner_of
 from pipeline.segments import Reel
 from pipeline.stages import Identify, Stage
-from pipeline.store import Aside, Store
-
-LIBRARIES = (
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "pycocotools",
-    "ImageHash",
-    "onnxruntime",
-    "torch",
-    "transformers",
-)
+from pipeline.store import Store
 
 
 class Watch(Protocol):
@@ -66,44 +51,33 @@ class Nobody:
         """Nothing."""
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run did and what it left: the figures of summary.json."""
-
-    files: int = 0
-    pictures: int = 0
-    films: int = 0
-    frames: int = 0
-    aside: dict[str, int] = field(default_factory=dict)
-    drops: dict[str, dict[str, int]] = field(default_factory=dict)
-    stages: dict[str, dict[str, float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def quarantined(self) -> int:
-        """Files that should have been pictures of the dataset and are not; duplicates are no fault."""
-        return sum(n for reason, n in self.aside.items() if reason not in ("duplicate", "near_duplicate"))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, versioned."""
-        return {"version": 1, "masklet": __version__, **asdict(self)}
-
-
 def run(
-    config: Config, out: Path, reuse: Sequence[Path] = (), limit: int | None = None, watch: Watch | None = None
+    config: Config,
+    out: Path,
+    reuse: Sequence[Path] = (),
+    limit: int | None = None,
+    watch: Watch | None = None,
+    part: Part | None = None,
 ) -> Summary:
-    """Label the source and leave a dataset in `out`; raises what a user can put right, what was computed is kept."""
+    """Label the source and leave a dataset in `out`; raises what a user can put right, what was computed is kept.
+
+    A part is labelled only: a run that reuses all parts has the dataset.
+    """
+    runner_of(config.run)  # raises where there is none
     others = [other / "run.db" for other in reuse]
     with alone_in(out), stoppable() as stopped, Store(out / "run.db", others) as store:
         this = _Run(config, out, store, config.stages(), config.film_stages(), watch or Nobody(), stopped)
         config.fetch()
         about = config.to_yaml(made_with(config))  # raises where weights are missing
-        found = survey(config, store, out, limit, this.looked)
+        found = survey(config, store, out, limit, this.looked, part)
         write_whole(out / "config.yaml", about)
-        done = this.settle(found, this.work(found))
-        this.export(done)
-        _write_summary(out, this.summary.to_json())
+        failed = this.work(found)
+        done = settle(found, failed, this.stages, this.film_stages, store, this.summary)
+        this.summary.rates = known_rates(out, reuse) | this.rates
+        this.summary.partition = str(part or "")
+        if part is None:
+            this.export(done)
+        write_summary(out, this.summary.to_json())
         return this.summary
 
 
@@ -120,6 +94,8 @@ class _Run:
     stopped: Stop
     summary: Summary = field(default_factory=Summary)
     at_work: list[str] = field(default_factory=list)
+    rates: Rates = field(default_factory=dict)
+    pace: Pace = field(default_factory=lambda: Pace(1))
 
     def work(self, found: Survey) -> list[Failed]:
         """Bring every clip through the stages; raises `Interrupted` after committing what was in hand."""
@@ -132,6 +108,7 @@ class _Run:
         self.watch.begin("labelling", len(clips) + frames)
         self.count(Answer())
         failed: list[Failed] = []
+        self.pace = Pace(max(self.config.run.workers, self.config.run.batches_in_flight))
         if clips or reels:  # nothing is loaded for nothing
             failed, died = self.send(self.batches(clips, self.config.run.batch), self.queue(reels))
             if died and not self.stopped.signal:  # one by one, in a process with nothing else: its killer is to blame
@@ -139,6 +116,7 @@ class _Run:
                 films = self.queue([reel for reel in reels if reel.whole.name in died])
                 more, killers = self.send(again, films, alone=True)
                 failed += more + [Failed(name, "", "worker_died", "") for name in killers]
+            self.rates = self.pace.rates([*self.stages, *self.film_stages])
             self.identify(reels)
         if self.stopped.signal:
             left = sum(self.is_stale(chain(clip, self.stages, self.store)) for clip, _ in clips)
@@ -175,9 +153,9 @@ class _Run:
                 yield jobs
 
         crew = partial(Crew, self.stages, self.film_stages)
-        for jobs, answer in self.runner(alone).map(crew, until_stopped()):
+        for jobs, answer in runner_of(self.config.run, alone).map(crew, until_stopped()):
             failures: list[Failed] = []
-            if isinstance(answer, BrokenProcessPool):
+            if isinstance(answer, WorkerDied):
                 died += [one.clip.name for one in jobs]
             elif isinstance(answer, Exception):
                 raise answer
@@ -192,6 +170,7 @@ class _Run:
         """Commit an answer; what failed of it."""
         commit(self.store, answer)
         self.count(answer)
+        self.pace.answered(answer)
         failures = [outcome for outcome in answer.outcomes if isinstance(outcome, Failed)]
         objects = sum(outcome.objects for outcome in answer.outcomes if isinstance(outcome, Done))
         self.watch.step(sum(len(one.clip.frames) for one in jobs), objects, len(failures))
@@ -205,23 +184,13 @@ class _Run:
             if not at.followed or at.whole or not isinstance(last, Identify) or self.stopped.signal:
                 continue
             began = time.perf_counter()
-            results = identified(at, last, self.store)
+            results, told = identified(at, last, self.store)
             with self.store.writing():
-                self.store.add(results)
+                self.store.add(results, told)
                 self.store.forget_state(reel.whole.id)
-            seconds = {last.name: time.perf_counter() - began}
-            self.count(Answer(seconds=seconds, pictures={last.name: len(reel.whole.frames)}))
-
-    def runner(self, alone: bool) -> Here | Processes:
-        """Where batches run; `alone` is one at a time in a process of its own."""
-        settings = self.config.run
-        prepare = partial(settle, settings.threads, settings.keep_pages)
-        if alone:
-            return Processes(1, prepare, ahead=1)
-        if settings.workers > 1:
-            return Processes(settings.workers, prepare)
-        prepare()
-        return Here(settings.batches_in_flight)
+            pictures, seconds = len(reel.whole.frames), time.perf_counter() - began
+            self.count(Answer(seconds={last.name: seconds}, pictures={last.name: pictures}))
+            self.rates[last.name] = {"per_s": float(f"{pictures / seconds:.4g}"), "model": ""}
 
     def count(self, answer: Answer) -> None:
         """Add to what each stage computed in this run, and how long it took."""
@@ -230,51 +199,6 @@ class _Run:
             said["computed"] += answer.pictures.get(name, 0)
             said["asked"] += answer.asked.get(name, 0)
             said["seconds"] = round(said["seconds"] + answer.seconds.get(name, 0.0), 3)
-
-    def settle(self, found: Survey, failed: Sequence[Failed]) -> dict[str, Labelled]:
-        """Write down the run as it stands: its pictures and films with their results, and what is set aside."""
-        aside = [*found.aside, *(Aside(f.name, f.stage, f.reason, f.detail) for f in failed)]
-        told = {a.name for a in aside}
-        counts: Counter[tuple[str, str]] = Counter()
-        done: dict[str, Labelled] = {}
-        for clip in found.clips:
-            so_far = chain(clip, self.stages, self.store, counts)
-            if so_far.failure and clip.name not in told:
-                aside.append(Aside(clip.name, "open", so_far.failure.reason, so_far.failure.detail))
-            elif len(so_far.keys) == len(self.stages):
-                done[clip.name] = Labelled(clip, ((clip, so_far),))
-        for at in (way(reel, self.film_stages, self.store, counts) for reel in found.reels):
-            self.add(at, done, aside, told)
-        done = dict(sorted(done.items()))
-        with self.store.writing():
-            self.store.set_pictures({name: one.to_row() for name, one in done.items()})
-            self.store.set_aside(aside)
-            self.store.forget_notes("frames_missing")  # films may have been mended, or gone
-            self.store.note(("choose", "frames_missing", f"{name}: {said}") for name, said in found.damaged.items())
-        self.summarise(found, done, aside, counts)
-        return done
-
-    def add(self, at: Way, done: dict[str, Labelled], aside: list[Aside], told: set[str]) -> None:
-        """A film, as it stands."""
-        name = at.reel.whole.name
-        if at.whole:
-            done[name] = at.labelled
-        elif at.failure and name not in told:
-            aside.append(Aside(name, "open", at.failure.reason, at.failure.detail))
-
-    def summarise(
-        self, found: Survey, done: Mapping[str, Labelled], aside: Sequence[Aside], counts: Counter[tuple[str, str]]
-    ) -> None:
-        """The figures of the run as it stands."""
-        films = {reel.whole.name for reel in found.reels} & done.keys()
-        self.summary.files = len(found.clips) + len(found.reels) + len(found.aside)
-        self.summary.pictures = len(done) - len(films)
-        self.summary.films = len(films)
-        self.summary.frames = sum(len(done[name].whole.frames) for name in films)
-        self.summary.aside = dict(sorted(Counter(a.reason for a in aside).items()))
-        for (stage, reason), n in sorted(counts.items()):
-            self.summary.drops.setdefault(stage, {})[reason] = n
-        self.summary.notes = [f"{stage}: {in_words(reason, detail)}" for stage, reason, detail in self.store.notes()]
 
     def export(self, done: Mapping[str, Labelled]) -> None:
         """Write each format that is not up to date."""
@@ -308,46 +232,3 @@ def commit(store: Store, answer: Answer) -> None:
             if isinstance(outcome, Done) and outcome.left:
                 store.keep_state(outcome.left.film, outcome.left.key, outcome.left.state)
         store.note(answer.notes)
-
-
-def export_again(config: Config, out: Path, name: str) -> dict[str, Any]:
-    """Write a run's records as one format, whatever the run's own formats are; gives what the dataset has.
-
-    Needs the source and the store, and no model.
-    """
-    with alone_in(out), Store(out / "run.db") as store:
-        done = {one.whole.name: one for one in labelled(store)}
-        exported = asdict(export(config, name, out / "dataset" / name, done, store))
-        summary = read_summary(out)
-        summary.setdefault("datasets", {})[name] = exported
-        _write_summary(out, summary)
-        return exported
-
-
-def read_summary(out: Path) -> dict[str, Any]:
-    """A run's summary.json, or nothing where there is none that can be read."""
-    try:
-        return dict(json.loads((out / "summary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _write_summary(out: Path, summary: Mapping[str, Any]) -> None:
-    write_whole(out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-
-
-def made_with(config: Config) -> dict[str, Any]:
-    """What made a run: versions, and for each backend what its options stand for."""
-    libraries = {}
-    for name in LIBRARIES:
-        try:
-            libraries[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "masklet": __version__,
-        "python": platform.python_version(),
-        "libraries": libraries,
-        "device": asdict(config.run.on),
-        "models": {name: options.provenance() for name, options in config.models().items()},
-    }

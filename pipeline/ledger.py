@@ -14,7 +14,8 @@ from pipeline.store import Store
 class Entry:
     """One row of the ledger. A whole picture has no class and no box; `survivor` is what stayed in its place.
 
-    A film that is in the dataset as far as it can be decoded has a row too: `frames_missing`.
+    A film that is in the dataset as far as it can be decoded has a row too, `frames_missing`; and so has a correction
+    that could not be applied, `not_applied`.
     `frame` is the number of the frame, in a film.
     """
 
@@ -38,7 +39,12 @@ def entries(store: Store) -> Iterator[Entry]:
     """The ledger of the run as it stands: pictures first, then objects, in the order of pictures and stages."""
     for aside in store.aside():
         yield Entry(aside.name, aside.stage, aside.reason, aside.detail)
-    missing = [(stage, detail) for stage, reason, detail in store.notes() if reason == "frames_missing"]
+    notes = store.notes()
+    for stage, reason, detail in notes:
+        if reason == "not_applied":
+            picture, _, why = detail.partition(": ")
+            yield Entry(picture, stage, reason, why)
+    missing = [(stage, detail) for stage, reason, detail in notes if reason == "frames_missing"]
     for one in labelled(store):
         head = f"{one.whole.name}: "
         for stage, detail in missing:

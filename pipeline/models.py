@@ -27,15 +27,15 @@ class Models:
     def of(self, stage: Stage) -> Any:
         """The model of a stage; raises `ModelMissing` where it cannot be had."""
         with self._opening:
-            if stage.name not in self._models:
+            if stage.model_name not in self._models:
                 try:
-                    self._models[stage.name] = stage.open()
+                    self._models[stage.model_name] = stage.open()
                 except Exception as error:
                     if _concerns_all(error):
                         raise
                     said = f"{type(error).__name__}: {error}"
                     raise ModelMissing(f"{stage.name}: its backend cannot be opened: {said}") from error
-            return self._models[stage.name]
+            return self._models[stage.model_name]
 
     def ask(
         self,

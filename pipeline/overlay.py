@@ -126,10 +126,10 @@ def label(name: str, number: int) -> str:
 class Painter:
     """Draws overlays, all of one size: that in which frames of `size_hw` are shown. Others are fitted in."""
 
-    def __init__(self, size_hw: masks.Size) -> None:
+    def __init__(self, size_hw: masks.Size, room_hw: masks.Size | None = None) -> None:
         import supervision as sv
 
-        self.size_hw, self.room_hw = size_hw, shown_hw(size_hw)
+        self.size_hw, self.room_hw = size_hw, room_hw or shown_hw(size_hw)
         palette = sv.ColorPalette.from_hex(list(COLORS))
         ink = sv.ColorPalette([_ink(color) for color in palette.colors])
         self._mask = (

@@ -16,6 +16,7 @@ from pipeline.errors import BadRecord
 from pipeline.formats import naming
 from pipeline.jobs import Job
 from pipeline.labelled import Chain, replayed
+from pipeline.partition import Part
 from pipeline.records import Clip
 from pipeline.segments import Reel, reel
 from pipeline.sources import File, Seen
@@ -45,18 +46,19 @@ def survey(
     out: Path | None = None,
     limit: int | None = None,
     tick: Callable[[], None] = lambda: None,
+    part: Part | None = None,
 ) -> Survey:
     """Look at every file, or remember what looking has shown; of files with the same bytes the first by name stays.
 
     With a limit, no file is looked at behind the last one that is wanted. `tick` is called after every file, and may
-    raise.
+    raise. A part is taken of what is kept.
     """
     clips: dict[str, Clip] = {}
     hashes: dict[str, int] = {}
     reels: list[Reel] = []
     aside = []
     damaged: dict[str, str] = {}
-    with closing(_seen(sources.files(config.source, apart_from=out), config, store)) as looking:
+    with closing(_seen(sources.files(config.source, apart_from=out), config, store, part)) as looking:
         for file, what in looking:
             tick()
             if what.reason or (what.film is not None and config.track is None):
@@ -82,7 +84,21 @@ def survey(
         near = _near_duplicates(pictures, hashes, config.choose.near)
         aside += near.values()
         pictures = [clip for clip in pictures if clip.name not in near]
-    return Survey(pictures, aside, reels, damaged)
+    found = Survey(pictures, aside, reels, damaged)
+    return found if part is None else _in_part(found, part)
+
+
+def _in_part(found: Survey, part: Part) -> Survey:
+    """What is in a part; the rest is set aside."""
+    wholes = [*found.clips, *(reel.whole for reel in found.reels)]
+    others = [Aside(one.name, "choose", "other_part", f"not in {part}") for one in wholes if not part.has(one.id)]
+    gone = {aside.name for aside in others}
+    return Survey(
+        [clip for clip in found.clips if clip.name not in gone],
+        [*found.aside, *others],
+        [reel for reel in found.reels if reel.whole.name not in gone],
+        {name: said for name, said in found.damaged.items() if name not in gone},
+    )
 
 
 def _near_duplicates(clips: Sequence[Clip], hashes: Mapping[str, int], distance: int) -> dict[str, Aside]:
@@ -107,7 +123,9 @@ def _unfit_name(clip: Clip) -> str:
     return ""
 
 
-def _seen(files: Sequence[File], config: Config, store: Store) -> Generator[tuple[File, Seen], None, None]:
+def _seen(
+    files: Sequence[File], config: Config, store: Store, part: Part | None
+) -> Generator[tuple[File, Seen], None, None]:
     """What is known of each file; those that are new or were written since are looked at when their turn comes."""
     source, films_too = config.source, config.track is not None
     known = store.seen()
@@ -128,7 +146,7 @@ def _seen(files: Sequence[File], config: Config, store: Store) -> Generator[tupl
             store.remember_files((path, stamps[path], what.to_json()) for path, what in new.items() if what.lasting)
         new.clear()
 
-    with closing(sources.look(unknown, source, films_too, hashed)) as looking:
+    with closing(sources.look(unknown, source, films_too, hashed, part)) as looking:
         try:
             for file in files:
                 if file.path not in new_ones:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,9 @@ class Pretrained(Options):
     model: str = Field(min_length=1)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    opens: ClassVar[Collection[str]] = ()
+    """What `config.json` may say that the model is, as far as is known before anything is opened."""
+
     def folder(self) -> Path:
         """Where the model is; raises `ModelMissing`."""
         return checkpoints.folder(self.model)
@@ -47,7 +50,13 @@ class Pretrained(Options):
         return "bfloat16" if device.kind == "cuda" else "float32"
 
     def fingerprint(self, device: Device) -> dict[str, Any]:
-        """Settings, the hash of the model's files, and what changes the last bits."""
+        """Settings, the hash of the model's files, and what changes the last bits.
+
+        Raises `ModelMissing` also where a file was cut off or is of another kind of model, before anything is opened.
+        """
+        if self.opens:
+            model_type(self.folder(), self.opens, type(self).__module__.rpartition(".")[2])
+        checkpoints.whole(self.folder(), self.model)
         return self.model_dump(mode="json", exclude={"model", "dtype"}) | {
             "weights": checkpoints.sha256_of_folder(self.folder()),
             "dtype": self.number_format(device),

@@ -1,6 +1,7 @@
 """A process that works in a folder: alone there, stoppable, and leaving small files whole."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,8 +63,14 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """SIGINT and SIGTERM end the run after the work in hand; a second one ends the process."""
+    """SIGINT and SIGTERM end the run after the work in hand; a second one ends the process.
+
+    They are the main thread's: a run in another one is not stopped by them.
+    """
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def ask(number: int, _: FrameType | None) -> None:
         if stop.signal:

@@ -37,4 +37,4 @@ def library_noise_to(path: Path) -> Iterator[None]:
             os.dup2(keep, 2)
             os.close(keep)
             if not os.fstat(log.fileno()).st_size:
-                path.unlink()
+                path.unlink(missing_ok=True)  # another start of the same run, which is locked out, may have done so

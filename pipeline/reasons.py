@@ -17,6 +17,7 @@ PICTURES = {
     "changed": "the file changed or vanished while the run was going on; run again",
     "duplicate": "the same bytes as another file, which is kept",
     "near_duplicate": "it looks like another picture, which is kept (`choose.near`)",
+    "other_part": "it belongs to another part of the run (`--partition`)",
     "backend_failed": "a model or library failed on it; it is tried again in the next run",
     "worker_died": "the process that worked on it died; it is tried again in the next run",
     "out_of_memory": "not enough memory even for it alone; it is tried again in the next run",
@@ -36,6 +37,10 @@ OBJECTS = {
     "other_class_twin": "an object of another class has nearly the same mask and a higher score",
     "part_of_another": "its mask lies inside a larger object of its class",
     "around_others": "surer objects of its class fill its mask: it is a group or a loose outline",
+    "rejected": "a person rejected it (`corrections`)",
+    "rejected_too": "it has the class and the place of an object that a person rejected",
+    "decided_already": "it has the class and the place of an object that a person decided about",
+    "persons_twin": "an object that a person decided about has nearly the same mask",
     "no_track": "no object of the film goes on with it, and its score is too low to begin one",
     "in_a_track": "it lies inside an object that is followed already",
     "unconfirmed": "found too seldom, and with too low a score, to be an object",
@@ -43,6 +48,7 @@ OBJECTS = {
 
 NOTES = {
     "smaller_batch": "memory ran out; the call was made again with half the pictures",
+    "not_applied": "a correction could not be applied",
     "frames_missing": "a film is labelled as far as it can be decoded",
 }
 

@@ -299,6 +299,17 @@ def uids(clip_id: str, found: Instances) -> list[str]:
     return out
 
 
+CORRECTED = "corrected"
+"""The key of `extra` that says what a person did to a row, as in 'relabel+points'."""
+
+
+def of_people(found: Instances) -> NDArray[np.bool_]:
+    """Which rows are a person's word, made, changed or accepted: no stage may drop or change them: N rows -> (N,)."""
+    source = found.source or ("",) * len(found)
+    extra = found.extra or ({},) * len(found)
+    return np.array([one == "human" or CORRECTED in said for one, said in zip(source, extra, strict=True)], np.bool_)
+
+
 def clip_id(content: bytes) -> str:
     """The same bytes get the same id, whatever the file is called: 32 hex digits of sha256."""
     return hashlib.sha256(content).hexdigest()[:32]

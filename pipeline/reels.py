@@ -7,13 +7,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.corrections import digest
 from pipeline.jobs import Following, Job
 from pipeline.labelled import Chain, Labelled, replayed
 from pipeline.plan import Work
 from pipeline.records import Clip, sha256_of, to_blob
 from pipeline.segments import Reel, key_frames
-from pipeline.stages import Identify, Stage
-from pipeline.store import Failure, Result, Store
+from pipeline.stages import Identify, People, Stage
+from pipeline.store import Failure, Remembered, Result, Store
 from pipeline.work import memory_of
 
 Counts = Counter[tuple[str, str]]
@@ -84,7 +85,8 @@ def _added(chain: Chain, stage: str, key: str, found: object, went: Counts) -> b
 
 def _identify_keys(at: Way, stage: Stage) -> list[tuple[Clip, Chain, str]]:
     """The keys of a film's last stage: each has the results of all its segments in it."""
-    film = sha256_of([chain.keys[-1] for chain in at.chains])
+    lines = stage.lines(at.reel.whole) if isinstance(stage, Identify) else ()
+    film = sha256_of([*(chain.keys[-1] for chain in at.chains), *([digest(lines)] if lines else [])])
     clips = (clip for _, clip in at.reel.segments())
     return [(clip, own, stage.key(clip, own.digest, film)) for clip, own in zip(clips, at.chains, strict=True)]
 
@@ -128,25 +130,31 @@ def _job(clip: Clip, done: Chain, stages: Sequence[Stage], following: Following,
     return Job(replayed(clip, done.keys[:first], store), first, memory, following)
 
 
-def identified(at: Way, stage: Identify, store: Store) -> list[Result]:
-    """The last stage, over all segments of a film that were followed: a result each.
+def identified(at: Way, stage: Identify, store: Store) -> tuple[list[Result], list[Remembered]]:
+    """The last stage, over all segments of a film that were followed: a result each, and what became of corrections.
 
-    The hash in it is that of the whole film, so that it does not tell where segments end.
+    The hash in a result is that of the whole film, so that it does not tell where segments end.
     """
     roster = stage.roster()
     segments = [(scene, clip, own) for (scene, clip), own in zip(at.reel.segments(), at.chains, strict=True)]
     for scene, clip, own in segments:
         roster.add(scene, replayed(clip, own.keys, store))
     roster.settle()
+    people = People(stage.lines(at.reel.whole))
+    for scene, clip, own in segments if people.lines else ():
+        before = replayed(clip, own.keys, store)
+        people.look(before.after(roster.changes(scene, before)))
+    people.settle()
     out, digests = [], []
     for (scene, clip, own), (_, _, key) in zip(segments, _identify_keys(at, stage), strict=True):
         before = replayed(clip, own.keys, store)
-        changes = roster.changes(scene, before)
+        changes = people.changes(before, roster.changes(scene, before))
         digests += [found.digest() for found in before.after(changes).found]
         drops = tuple(drop for change in changes for drop in change.drops)
         out.append(Result(key, clip.id, stage.name, "", drops, to_blob(changes)))
     whole = sha256_of([at.reel.whole.id, *digests])
-    return [replace(result, output=whole) for result in out]
+    told = [Remembered(out[-1].clip, stage.name, out[-1].key, people.fate.told())] if people.lines else []
+    return [replace(result, output=whole) for result in out], told
 
 
 def outlook(work: Work, reels: Sequence[Reel], stages: Sequence[Stage], store: Store) -> Work:

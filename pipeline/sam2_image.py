@@ -29,6 +29,9 @@ PICTURES_A_CALL = {"cpu": 1, "cuda": 8}
 PROMPTS_A_CALL = {"cpu": 4, "cuda": 16}
 """The model is called with these many, always: the last call is filled up. Another number gives other last bits."""
 
+MASK_SCALE, MASK_BIAS = 20.0, -10.0
+"""How sure of a given mask the model is told to be: `_use_mask_as_output` of sam2_base.py."""
+
 STABILITY_OFFSET = 1.0  # stability_score_offset of SAM2AutomaticMaskGenerator
 
 
@@ -194,6 +197,15 @@ def inputs_of(prompts: Sequence[Prompt], size_hw: tuple[int, int], side: int) ->
     if maps := [prompt.mask_logits for prompt in prompts if prompt.mask_logits is not None]:
         inputs["input_masks"] = np.stack(maps)[:, None]
     return inputs
+
+
+def logits_of(mask: NDArray[np.bool_], map_hw: tuple[int, int]) -> Floats:
+    """A mask as the map of logits that stands for it in a prompt: (H, W) -> (h, w)."""
+    import torch
+
+    pixels = torch.from_numpy(mask.astype(np.float32))[None, None]
+    small = torch.nn.functional.interpolate(pixels, map_hw, mode="bilinear", antialias=True)
+    return np.asarray(small[0, 0].numpy() * np.float32(MASK_SCALE) + np.float32(MASK_BIAS))
 
 
 def stability(logits: Floats) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ as the shell does, and linked folders are not followed (they can go round in cir
 """
 
 import os
+import re
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline import choose, films, media, records
 from pipeline.errors import BadMedia, ConfigError
+from pipeline.partition import Part
 from pipeline.segments import sampled
 
 LOOKING = 4  # threads that read and hash files
@@ -32,6 +34,9 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field("", description="a folder (with all folders in it), a file, or a .txt with one path a line")
+    only: str = Field(
+        "", description="of the files, those in whose name this pattern (Python's re) finds something, as in \\.jpg$"
+    )
     max_pixels: int = Field(
         178_956_970, gt=0, description="larger pictures are set aside; the default is Pillow's limit"
     )
@@ -43,6 +48,15 @@ class Source(BaseModel):
         description="a folder of pictures alone (no folder and no film in it) is a film, with so many of them a second;"
         " else they are stills",
     )
+
+    @field_validator("only")
+    @classmethod
+    def _a_pattern(cls, text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"{text!r} is no pattern: {error}") from error
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,7 @@ def files(source: Source, apart_from: Path | None = None) -> list[File]:
             raise ConfigError(f"source.path: {source.path}: no such file or folder")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"source.path: {source.path}: cannot be read: {error}") from error
-    found.sort(key=lambda file: file.name)
+    found = sorted((file for file in found if re.search(source.only, file.name)), key=lambda file: file.name)
     for one, other in pairwise(found):
         if one.name == other.name:
             both = f"{printable(one.path)} and {printable(other.path)}"
@@ -163,17 +177,17 @@ def printable(name: str) -> str:
 
 
 def look(
-    wanted: list[File], source: Source, films_too: bool, pixels_too: bool = False
+    wanted: list[File], source: Source, films_too: bool, pixels_too: bool = False, part: Part | None = None
 ) -> Generator[tuple[File, Seen], None, None]:
     """Read each file once: hash it and read its header; decode a film, if `films_too`. In the order given.
 
-    With `pixels_too` a picture is decoded, and its perceptual hash is known.
+    With `pixels_too` a picture is decoded, and its perceptual hash is known. A film of another `part` is not decoded.
     """
     pool = ThreadPoolExecutor(LOOKING, thread_name_prefix="look")
     waiting: deque[tuple[File, Future[Seen]]] = deque()
     try:
         for file in wanted:
-            waiting.append((file, pool.submit(_look, file, source, films_too, pixels_too)))
+            waiting.append((file, pool.submit(_look, file, source, films_too, pixels_too, part)))
             if len(waiting) > 2 * LOOKING:
                 first, seen = waiting.popleft()
                 yield first, seen.result()
@@ -183,18 +197,27 @@ def look(
         pool.shutdown(cancel_futures=True)
 
 
-def _look(file: File, source: Source, films_too: bool, pixels_too: bool) -> Seen:
+def _look(file: File, source: Source, films_too: bool, pixels_too: bool, part: Part | None) -> Seen:
     try:
         if Path(file.path).is_dir() and source.frame_folders_fps is not None:
+            if other := _of_another(file, part):
+                return other
             return _film(file, films.folder(file.path, source.frame_folders_fps, source.max_pixels))
         content = media.read_bytes(file.path)
         probe = media.probe(content, source.max_pixels)
     except BadMedia as error:
         if error.reason == "film" and films_too:
-            return _look_at_film(file, source)
+            return _of_another(file, part) or _look_at_film(file, source)
         return Seen(reason=error.reason, detail=error.detail)
     hashes = {choose.HASH: _hash(content, source)} if pixels_too else {}
     return Seen(records.clip_id(content), probe.size_hw, probe.rewrite, hashes=hashes)
+
+
+def _of_another(file: File, part: Part | None) -> Seen | None:
+    """What is said of a film that is in another part; `None` where it is in this one. Raises `BadMedia`."""
+    if part is None or part.has(content := media.film_id(file.path)):
+        return None
+    return Seen(content, reason="other_part")
 
 
 def _hash(content: bytes, source: Source) -> str:

@@ -157,6 +157,10 @@ OTHER_VALUES = {
         "beams": 3,
         "max_new_tokens": 7,
         "score": "label",
+        "gate": True,
+        "mirrored": True,
+        "scales": (0.5,),
+        "agreed": True,
         "dtype": "bfloat16",
     },
     ("detector", "tiled"): {

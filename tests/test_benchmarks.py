@@ -2,12 +2,17 @@
 
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+sys.path.append(str(BENCHMARKS))
+import run  # noqa: E402
+
+SLOW = dict.fromkeys(("florence2_recall", "memory_of_films", "pipeline_models"), pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -15,29 +20,10 @@ def on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-@pytest.mark.parametrize(
-    ("name", "small"),
-    [
-        ("boxes_of_a_picture", {"size": "small", "rounds": 1}),
-        ("calibrate", {"learn": 4, "others": 2}),
-        ("decoder_boxes", {"size": "small", "boxes": 8, "repeats": 1}),
-        ("florence2_classes", {"size": "small", "rounds": 1}),
-        ("masks_to_codes", {"size_hw": (90, 120), "repeats": 1}),
-        ("cpu_a_picture", {"pictures": 16, "size_hw": (90, 120)}),
-        ("export", {"pictures": 2, "repeats": 1}),
-        ("memory", {"few": 2, "many": 4}),
-        pytest.param(*("memory_of_films", {"frames": 48, "few": 41, "theirs": 19, "live": 19}), marks=pytest.mark.slow),
-        ("near_duplicates", {"scenes": 2, "photos": 0, "counts": (500,)}),
-        ("pipeline_ratio", {"pictures": 8, "rounds": 1, "least": {(90, 120): 0.5}}),
-        ("startup", {"pictures": 2, "repeats": 1}),
-        ("toy_films", {"films": 1, "matches": 1, "frames": 9}),
-        ("tracking_objects", {"size": "small", "objects": (1, 2), "rounds": 1}),
-        ("verify", {"pictures": 2}),
-    ],
-)
-def test_a_benchmark_runs_and_keeps_its_figures(name, small, tmp_path, capsys):
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in run.QUICK])
+def test_a_benchmark_runs_and_keeps_its_figures(name, tmp_path, capsys):
     results = tmp_path / "results"
-    assert importlib.import_module(name).main(**small, results=results) in (0, 1)
+    assert importlib.import_module(name).main(**run.QUICK[name], results=results) in (0, 1)
     kept = json.loads((results / f"{name}.json").read_text())
     assert any({"at_most", "at_least"} & figure.keys() for figure in kept["figures"])
     assert kept["claim"] in capsys.readouterr().out
@@ -78,9 +64,46 @@ def test_a_bar(value, bars, holds, tmp_path, capsys):
 
 
 def test_the_readme_has_a_line_for_every_benchmark():
-    run = importlib.import_module("run")
     for name in set(NAMES) - set(run.SHARED):
-        file, claim, figures = run.line(name).strip("|\n").split(" | ")
+        file, claim, figures, _ = run.line(name).strip("|\n").split(" | ")
         assert name in file
         assert claim.endswith(".")
         assert figures
+
+
+def test_the_readme_is_made_of_the_figures_kept(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
+    (tmp_path / "one.py").write_text('"""A claim.\n\nMore words."""\n')
+    importlib.import_module("bench").conclude("one", "c", [bar("ratio", 0.9), bar("share", 0.99)], tmp_path / "results")
+    assert run.main(["--page"]) == 0
+    page = (tmp_path / "README.md").read_text("utf-8")
+    said = "ratio 0.9 (at least 0.97: does not hold); share 0.99 (at least 0.97)"
+    assert f"| [one](one.py) | A claim. | {said} | " in page
+    assert "\nMeasured on: " in page
+
+
+def bar(what, value):
+    return importlib.import_module("bench").Figure(what, value, "", at_least=0.97)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--help"], 0, "--quick"),
+        (["memroy"], 2, "no benchmark memroy; have boxes_of_a_picture, "),
+        (["kills", "--quick"], 2, "no benchmark kills --quick; have boxes_of_a_picture, "),
+    ],
+)
+def test_asking_for_benchmarks(words, code, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run.main(words)
+    assert ended.value.code == code
+    assert said in "".join(capsys.readouterr())
+
+
+def test_quick_keeps_nothing(capfd):
+    before = {path: path.stat().st_mtime_ns for path in BENCHMARKS.rglob("*.[jm]*")}
+    assert run.main(["export", "--quick"]) in (0, 1)
+    assert "export: " in capfd.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in BENCHMARKS.rglob("*.[jm]*")} == before

@@ -180,7 +180,7 @@ def test_a_rule_is_switched_off(rule, found, otherwise, off):
         (
             [(0.9, "########"), (0.1, "########")],
             ("yolox", "human"),
-            {0: (TWIN, 1)},
+            {0: ("persons_twin", 1)},
         ),  # a person's word is surer
         ([(0.9, "########"), (0.1, "########")], ("human", "human"), {}),  # of two people's words none goes
         (

@@ -53,6 +53,9 @@ def test_the_ontology_of_the_readme():
         FILMS,
         HOME / "docs/ci.md",
         HOME / "docs/refresh.md",
+        HOME / "docs/report.md",
+        HOME / "docs/python.md",
+        HOME / "docs/round-trips.md",
         HOME / "benchmarks/README.md",
     ],
 )

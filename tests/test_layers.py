@@ -8,15 +8,16 @@ import pytest
 HOME = Path(__file__).parents[1]
 PACKAGE = HOME / "pipeline"
 FLOORS = [
-    "errors reasons shipped geometry hamming masks outlines cleaning",  # the foundation
+    "errors reasons versions shipped geometry hamming masks outlines cleaning",  # the foundation
     "yamls ontology forms records seams",  # the data model
     "pixels media films checkpoints pretrained sam2_encoder sam2_image",  # pixels, models
     "formats detectors segmenters verifiers trackers",  # the seams
-    "dedupe calibration select segments choose split sources database store",  # what is decided, what is remembered
+    "corrections decisions dedupe calibration select segments choose split partition sources database store",  # what is decided, what is remembered
     "stages config",  # the verbs
-    "labelled jobs models work film_work crew plan reels",  # a picture, or a film, on its way
-    "ledger stills export convert validate runners process engine",  # a run
-    "evaluate compare toyworld overlay report progress quiet cli",  # what is made of it, and what people see
+    "labelled jobs models work film_work crew plan reels heeded pace",  # a picture, or a film, on its way
+    "ledger stills export convert validate runners process outcome engine",  # a run
+    "evaluate compare toyworld overlay detections report progress quiet",  # what is made of it
+    "api autodistill ultralytics cli",  # what people use
 ]
 ROOMS = " ".join(FLOORS).split()
 """Each may import from itself and from those before it: docs/architecture.md says why."""
@@ -33,6 +34,8 @@ HEAVY = {
         "matplotlib",
         "pandas",
         "ultralytics",
+        "ray",
+        "jinja2",
         "huggingface_hub",
         "tokenizers",
     ),

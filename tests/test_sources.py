@@ -399,3 +399,22 @@ def test_the_clip_of_a_file():
 def test_settings_that_mean_nothing(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         Source(**setting)
+
+
+@pytest.mark.parametrize(
+    ("only", "seen"),
+    [
+        ("", ["a.jpg", "b.png", "c/d.jpg"]),
+        (r"\.jpg$", ["a.jpg", "c/d.jpg"]),
+        (r"^[^/]*\.jpg$", ["a.jpg"]),
+        ("nothing", []),
+    ],
+)
+def test_only_some_files(only, seen):
+    tree("a.jpg", "b.png", "c/d.jpg")
+    assert [file.name for file in sources.files(Source(path="photos", only=only))] == seen
+
+
+def test_a_pattern_that_is_none():
+    with pytest.raises(ValueError, match=r"'\(' is no pattern: missing \)"):
+        Source(path="photos", only="(")

@@ -7,6 +7,7 @@ behind an @ if wanted: `facebook/sam2.1-hiera-small@main`. Looking never downloa
 from pipeline.checkpoints.cards import licence, licence_of
 from pipeline.checkpoints.hashes import sha256_of_file, sha256_of_folder
 from pipeline.checkpoints.names import commit, fetch, folder, settings, weights_file
+from pipeline.checkpoints.verify import whole
 
 __all__ = [
     "commit",
@@ -18,4 +19,5 @@ __all__ = [
     "sha256_of_file",
     "sha256_of_folder",
     "weights_file",
+    "whole",
 ]

@@ -50,13 +50,17 @@ def verify(name: str, sha256: str | None = None) -> Verified:
     if kind not in OPENED_BY:
         known = ", ".join(sorted(OPENED_BY))
         raise ModelMissing(f"{place}: config.json says that it is {kind}; masklet opens {known}")
-    tensors = sum(_tensors(file, name) for file in _weights(place, name))
-    whole = sha256_of_folder(place)
+    tensors, digest = whole(place, name), sha256_of_folder(place)
     if sha256 is not None:
-        _same(name, "the whole", whole, sha256, "you said")
+        _same(name, "the whole", digest, sha256, "you said")
         compared.append("as you said")
     said = ", ".join(compared) or "nothing to compare with"
-    return Verified(name, str(found), kind, OPENED_BY[kind], tensors, whole, said, cards.licence(name))
+    return Verified(name, str(found), kind, OPENED_BY[kind], tensors, digest, said, cards.licence(name))
+
+
+def whole(place: Path, name: str) -> int:
+    """How many tensors a folder has, by the heads of its files; raises `ModelMissing` where a file was cut off."""
+    return sum(_tensors(file, name) for file in _weights(place, name))
 
 
 def _compared(name: str, place: Path) -> Iterator[str]:

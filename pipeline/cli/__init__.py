@@ -3,7 +3,7 @@
 Imports wait until a command needs them: `masklet --help` costs no more than click.
 """
 
-from pipeline.cli import comparing, datasets, demo, looking, models, runs
+from pipeline.cli import comparing, corrections, datasets, demo, looking, models, reporting, runs
 from pipeline.cli.group import main
 
-__all__ = ["comparing", "datasets", "demo", "looking", "main", "models", "runs"]
+__all__ = ["comparing", "corrections", "datasets", "demo", "looking", "main", "models", "reporting", "runs"]

@@ -10,10 +10,8 @@ from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
+    from pipeline.partition import Part
     from pipeline.store import Store
-
-DEFAULT_CONFIG = "florence2_sam2"
-"""What a run is, where no config is named."""
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
 RUN = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -38,10 +36,10 @@ def about_the_run(command: Any) -> Any:
 
 
 def asked_for(
-    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None
+    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None, part: "Part | None" = None
 ) -> "tuple[Config, Path]":
-    """The configuration that a command line means, and the run's folder."""
-    from pipeline.config import load
+    """The configuration that a command line means, and the run's folder; parts of a run have one each."""
+    from pipeline.config import DEFAULT, load
 
     overrides = [word for word in words if "=" in word]
     names = [word for word in words if "=" not in word]
@@ -52,8 +50,9 @@ def asked_for(
     overrides += [f"source.path={json.dumps(place)}" for place in places]
     if ontology is not None:
         overrides.append(f"ontology={json.dumps(ontology)}")
-    config = load(configs[0] if configs else DEFAULT_CONFIG, overrides)
-    return config, Path(out) if out else Path("outputs") / Path([*configs, *places][0]).absolute().stem
+    config = load(configs[0] if configs else DEFAULT, overrides)
+    own = f"-part-{part.number}-of-{part.of}" if part else ""
+    return config, Path(out) if out else Path("outputs") / f"{Path([*configs, *places][0]).absolute().stem}{own}"
 
 
 def _is_source(name: str) -> bool:

@@ -42,23 +42,30 @@ def evaluate(
 
 @main.command()
 @RUN
-@click.option(
-    "--truth", required=True, metavar="PATH", help="A COCO file with labels of some of the run's pictures, 50 or so."
-)
+@click.option("--truth", metavar="PATH", help="A COCO file with labels of some of the run's pictures, 50 or so.")
+@click.option("--corrections", is_flag=True, help="Learn from the run's corrections instead of a truth.")
 @click.option("--out", metavar="FILE", help="What select.calibration reads. [RUN/calibration.yaml]")
 @click.option("--least", type=click.IntRange(1), metavar="N", help="Objects that a class needs for its own. [10]")
 @AS_JSON
-def calibrate(run_folder: Path, truth: str, out: str | None, least: int | None, as_json: bool) -> None:
+def calibrate(
+    run_folder: Path, truth: str | None, corrections: bool, out: str | None, least: int | None, as_json: bool
+) -> None:
     """Learn from labelled pictures which score is enough: a threshold a class, and what scores are worth."""
     from pipeline.config import load
+    from pipeline.evaluate.by_people import calibrate_by_people
     from pipeline.evaluate.calibrate import LEAST_OBJECTS, calibrate
     from pipeline.process import write_whole
     from pipeline.report.calibration import show_calibration
 
+    if corrections == bool(truth):
+        raise click.UsageError("name what to learn from: --truth PATH, or --corrections")
     config = load(run_folder / "config.yaml")
     place = Path(out) if out else run_folder / "calibration.yaml"
     with store_of(run_folder) as store:
-        learnt = calibrate(config, store, Path(truth), least or LEAST_OBJECTS)
+        if truth:
+            learnt = calibrate(config, store, Path(truth), least or LEAST_OBJECTS)
+        else:
+            learnt = calibrate_by_people(config, store, least or LEAST_OBJECTS)
     write_whole(place, learnt.calibration.to_yaml())
     shown = f"{show_calibration(learnt)}\n\nuse it: select.calibration={place}"
     click.echo(json.dumps(asdict(learnt) | {"calibration": str(place)}) if as_json else shown)

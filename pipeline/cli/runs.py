@@ -1,6 +1,7 @@
 """The commands of a run: run it, say what it would do, check it, say how it stands, export it again."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,14 +9,26 @@ import click
 
 from pipeline.cli.asking import AS_JSON, RUN, about_the_run, asked_for, store_of, warn
 from pipeline.cli.group import main
+from pipeline.partition import Part
 
 if TYPE_CHECKING:
     from pipeline.config import Config
 
+REUSE = click.option("--reuse", multiple=True, metavar="RUN", help="Look results up in another run too (repeatable).")
+PARTITION = click.option(
+    "--partition",
+    metavar="I/N",
+    callback=lambda _, __, said: Part.parse(said) if said else None,
+    help="Label one of N parts, export nothing; a run that reuses all parts has the dataset.",
+)
+
 
 @main.command()
 @about_the_run
-@click.option("--reuse", multiple=True, metavar="RUN", help="Look results up in another run too (repeatable).")
+@REUSE
+@PARTITION
+@click.option("--runner", type=click.Choice(["local", "ray"]), help="Where batches run. [run.runner]")
+@click.option("--ray-address", metavar="HOST:PORT", help="A Ray cluster, else one on this machine. [run.ray_address]")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes. [run.workers]")
 @click.option("--max-quarantined", type=click.IntRange(0), metavar="N", help="Exit 3 if more files are set aside.")
 @click.option("--fail-on-empty", is_flag=True, help="Exit 4 if there is no picture and no film.")
@@ -28,6 +41,9 @@ def run(
     limit: int | None,
     as_json: bool,
     reuse: tuple[str, ...],
+    partition: Part | None,
+    runner: str | None,
+    ray_address: str | None,
     workers: int | None,
     max_quarantined: int | None,
     fail_on_empty: bool,
@@ -39,27 +55,36 @@ def run(
     from pipeline.quiet import library_noise_to
     from pipeline.report.summary import judge, show
 
-    if workers is not None:
-        words = (*words, f"run.workers={workers}")
-    config, place = asked_for(words, source, ontology, out)
+    given = {"workers": workers, "runner": runner, "ray_address": ray_address}
+    words += tuple(f"run.{key}={json.dumps(value)}" for key, value in given.items() if value is not None)
+    config, place = asked_for(words, source, ontology, out, partition)
     if dry_run:
-        show_plan(config, place, limit, as_json)
+        show_plan(config, place, limit, as_json, reuse, partition)
         return
     warn(config)
     with library_noise_to(place / "libraries.log"), Progress() as progress:
-        summary = engine.run(config, place, [Path(other) for other in reuse], limit, progress)
+        summary = engine.run(config, place, [Path(other) for other in reuse], limit, progress, partition)
     click.echo(json.dumps(summary.to_json(), ensure_ascii=False) if as_json else show(summary, place))
     judge(summary, place, max_quarantined, fail_on_empty)
 
 
 @main.command()
 @about_the_run
+@REUSE
+@PARTITION
 def plan(
-    words: tuple[str, ...], source: str | None, ontology: str | None, out: str | None, limit: int | None, as_json: bool
+    words: tuple[str, ...],
+    source: str | None,
+    ontology: str | None,
+    out: str | None,
+    limit: int | None,
+    as_json: bool,
+    reuse: tuple[str, ...],
+    partition: Part | None,
 ) -> None:
-    """Say what a run would compute, and what is known already."""
-    config, place = asked_for(words, source, ontology, out)
-    show_plan(config, place, limit, as_json)
+    """Say what a run would compute, how long that took last time, and what is known already."""
+    config, place = asked_for(words, source, ontology, out, partition)
+    show_plan(config, place, limit, as_json, reuse, partition)
 
 
 @main.command()
@@ -80,6 +105,7 @@ def check(
         "source": f"{config.source.path}: {len(files)} files",
         "classes": ", ".join(f"{number} {name}" for name, number in config.ontology.numbers().items()),
         **config.backends,
+        **({"corrections": f"{len(config.corrections.lines)} lines"} if config.corrections else {}),
         "device": f"{config.run.on.name}, {config.run.threads} thread(s)",
         "formats": ", ".join(config.export.formats),
         "out": str(place),
@@ -93,7 +119,7 @@ def check(
 @AS_JSON
 def status(run_folder: Path, ledger: bool, as_json: bool) -> None:
     """Say what a run has, and what was set aside."""
-    from pipeline.engine import read_summary
+    from pipeline.outcome import read_summary
     from pipeline.report.summary import show_ledger, show_status
 
     with store_of(run_folder) as store:
@@ -110,25 +136,31 @@ def status(run_folder: Path, ledger: bool, as_json: bool) -> None:
 @AS_JSON
 def export(run_folder: Path, name: str, as_json: bool) -> None:
     """Write a run's records as a dataset, once more or in another format."""
-    from pipeline import engine
+    from pipeline import outcome
     from pipeline.config import load
     from pipeline.report.summary import fidelity_rows, table
 
     config = load(run_folder / "config.yaml", [f"export.formats=[{json.dumps(name)}]"])
-    exported = engine.export_again(config, run_folder, name)
+    exported = outcome.export_again(config, run_folder, name)
     rows = [(key, str(exported[key])) for key in ("place", "pictures", "objects")] + fidelity_rows(exported)
     click.echo(json.dumps(exported) if as_json else table(f"wrote {name}", rows))
 
 
-def show_plan(config: "Config", place: Path, limit: int | None, as_json: bool) -> None:
+def show_plan(
+    config: "Config", place: Path, limit: int | None, as_json: bool, reuse: Sequence[str], part: Part | None
+) -> None:
     """Say what a run would do."""
-    from pipeline import reels
+    from pipeline import pace, reels
+    from pipeline.outcome import known_rates
     from pipeline.plan import outlook, survey
     from pipeline.report.summary import show_work
     from pipeline.store import Store
 
     db = place / "run.db"
-    store = Store(None, [db] if db.is_file() else [])
-    found = survey(config, store, place, limit)
-    work = reels.outlook(outlook(found, config.stages(), store), found.reels, config.film_stages(), store)
-    click.echo(show_work(work, as_json))
+    others = [Path(other) for other in reuse]
+    store = Store(None, [*([db] if db.is_file() else []), *(other / "run.db" for other in others)])
+    found = survey(config, store, place, limit, part=part)
+    stages, film_stages = config.stages(), config.film_stages()
+    work = reels.outlook(outlook(found, stages, store), found.reels, film_stages, store)
+    seconds = pace.seconds_for(work, [*stages, *film_stages], known_rates(place, others))
+    click.echo(show_work(work, as_json, seconds))

@@ -11,10 +11,10 @@ from pipeline.compare.pairs import Run
 from pipeline.compare.rules import Rules
 from pipeline.compare.tally import Figures, mean_of
 from pipeline.config import load
-from pipeline.engine import Summary
 from pipeline.evaluate.film_truth import evaluate_film_run
 from pipeline.evaluate.of_run import evaluate_run
 from pipeline.labelled import Films
+from pipeline.outcome import Summary
 
 
 @dataclass(frozen=True, slots=True)

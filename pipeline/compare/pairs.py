@@ -11,9 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.engine import read_summary
 from pipeline.errors import ConfigError
 from pipeline.labelled import Labelled, labelled
+from pipeline.outcome import read_summary
 from pipeline.store import Store
 
 Same = Literal["both", "renamed", "changed", "added", "removed"]

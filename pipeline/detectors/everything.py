@@ -5,10 +5,10 @@ utils/amg.py), with its thresholds. Rows have masks already; names come from the
 the boxes of another detector.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Everything(Pretrained, DetectorOptions):
     `max_objects`. With `named_by`, another detector, a mask takes the prompt and the score of the box that overlaps its
     own best; a mask that no box overlaps by `named_iou` is left out.
     """
+
+    opens: ClassVar[Collection[str]] = sam2_image.MODEL_TYPES
 
     points_per_side: int = Field(default=32, ge=1, le=128)
     crop_layers: int = Field(default=0, ge=0, le=3)

@@ -5,9 +5,9 @@ model is called in florence2_calls.py.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from pipeline import checkpoints, geometry, pretrained
 from pipeline.detectors import DetectorOptions
 from pipeline.detectors.florence2_answers import BINS, Signs, as_pixels, read, surest, without_area
 from pipeline.detectors.florence2_calls import SHAPES, Answer, Calls, filled, grouped
+from pipeline.detectors.views import as_one, views_of
 from pipeline.errors import ModelMissing
 from pipeline.media import Picture
 from pipeline.pixels import Rgb
@@ -28,6 +29,9 @@ SENTENCES = {
 }
 """What stands for the tasks `<OPEN_VOCABULARY_DETECTION>` and `<CAPTION_TO_PHRASE_GROUNDING>` in transformers'
 processing_florence2.py."""
+
+EVERYTHING = "Locate the objects with category name in the image."
+"""What stands there for the task `<OD>`: all objects, by names of the model's own."""
 
 SCORE_KINDS = {
     "joined": "likelihood of the label's and the box's tokens, geometric mean",
@@ -42,6 +46,12 @@ TOKENS = re.compile(
 )
 """What the tokenizer would read as one sign of the model's own."""
 
+SMALL_WORDS = {"a", "an", "the", "of", "on", "in", "at", "by", "to", "with", "and", "or", "its", "their"}
+"""They say nothing of what is there."""
+
+LEAST = 3
+"""Letters of a word whose last s may be its own: bus, gas."""
+
 MAX_BYTES = 384
 """Of a prompt: a byte is at most one token, and with 577 for the picture the model has room for 1024."""
 
@@ -55,12 +65,23 @@ class Florence2(pretrained.Pretrained, DetectorOptions):
     `beams` above 1 search for a likelier answer, at as many times the cost of answering.
     An answer has at most `max_new_tokens`, 4 a box; one that was cut is told. `score` says which likelihood of a
     box is its score (the formulas are those of `florence2_answers.Said`); the other two go along as `extra`.
+    `gate` asks first for all objects (`<OD>`), then only for prompts that share a word with the names in the answer.
+    `mirrored` and `scales` show each picture once more, mirrored, or smaller and surrounded by grey (`scales: [0.5]` is
+    half as wide and high), and join what is found; each costs as much again. Larger is what `tiled` is for.
+    With `agreed` only what is found in all these views is kept: what a model makes up is seldom in the same place
+    twice.
     """
+
+    opens: ClassVar[Collection[str]] = ("florence2",)
 
     task: Literal["open_vocabulary", "phrase_grounding"] = "open_vocabulary"
     beams: int = Field(default=1, ge=1)
     max_new_tokens: int = Field(default=512, ge=1)
     score: Literal["joined", "label", "location"] = "joined"
+    gate: bool = False
+    mirrored: bool = False
+    scales: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = ()
+    agreed: bool = False
 
     @property
     def independent_classes(self) -> bool:
@@ -79,7 +100,7 @@ class Florence2(pretrained.Pretrained, DetectorOptions):
     def open(self, device: Device) -> "_Florence2":
         """Load the model; raises `ModelMissing`."""
         folder = self.folder()
-        pretrained.model_type(folder, ("florence2",), "florence2")
+        pretrained.model_type(folder, self.opens, "florence2")
         if "auto_map" in checkpoints.settings(folder):
             raise ModelMissing(
                 f"{self.model}: runs by code of its own, which masklet does not; take one of florence-community's"
@@ -95,35 +116,61 @@ class _Florence2:
     def __init__(self, options: Florence2, calls: Calls, tokenizer: Any, processor: Any) -> None:
         self.options, self.calls, self.tokenizer, self.processor = options, calls, tokenizer, processor
         self.signs = _signs(tokenizer, options.model)
+        self.views = views_of(options.mirrored, options.scales)
 
     def detect(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> list[Instances]:
-        """Ask each prompt of each picture; boxes stand in the order of prompts, then of the answer."""
+        """Ask each prompt of each picture; boxes stand in the order of prompts, then of the answer.
+
+        Of several views the surest box comes first.
+        """
         with self.calls.lock:  # a tokenizer is not made for threads
             texts = {prompt: self._text(prompt) for prompt in prompts}
         if not texts:
             return [empty(picture.size_hw) for picture in pictures]
-        size = self.calls.shapes.look
-        found = []
-        for start in range(0, len(pictures), size):
-            found += self._found(pictures[start : start + size], texts)
-        return found
+        size, many = self.calls.shapes.look, len(self.views)
+        shown = [view.of(picture) for picture in pictures for view in self.views]
+        found: list[Instances] = []
+        for start in range(0, len(shown), size):
+            found += self._found(shown[start : start + size], texts)
+        parts = [found[start : start + many] for start in range(0, len(found), many)]
+        return [
+            as_one(part, self.views, picture.size_hw, self.options.agreed)
+            for part, picture in zip(parts, pictures, strict=True)
+        ]
 
     def _found(self, pictures: Sequence[Picture], texts: Mapping[str, list[int]]) -> list[Instances]:
         """What is found in as many pictures as are looked at together."""
         seen = self.calls.look([self._pixels(picture.rgb) for picture in pictures])
-        rows = [(number, prompt) for number in range(len(pictures)) for prompt in texts]
+        named = self._named(seen) if self.options.gate else [None] * len(pictures)
+        rows = [
+            (n, prompt)
+            for n, names in enumerate(named)
+            for prompt in texts
+            if names is None or names & content_words(prompt)
+        ]
         found: dict[tuple[int, str], Instances] = {}
         for group in grouped([filled(len(texts[prompt])) for _, prompt in rows], self.calls.shapes.answer):
             asked = [rows[row] for row in group]
             readings = self.calls.read([seen[n] for n, _ in asked], [texts[prompt] for _, prompt in asked])
             for (number, prompt), answer in zip(asked, self.calls.answer(readings), strict=True):
                 found[number, prompt] = self._instances(pictures[number].size_hw, prompt, answer)
-        parts = [[found[number, prompt] for prompt in texts] for number in range(len(pictures))]
+        parts = [[found[n, prompt] for prompt in texts if (n, prompt) in found] for n in range(len(pictures))]
         return [concatenate(part, picture.size_hw) for part, picture in zip(parts, pictures, strict=True)]
 
+    def _named(self, seen: Sequence[Any]) -> list[set[str] | None]:
+        """The words of what the model names by itself in each picture."""
+        with self.calls.lock:
+            text = self._tokens(EVERYTHING)
+        answers = self.calls.answer(self.calls.read(seen, [text] * len(seen)))
+        with self.calls.lock:
+            return [content_words(TOKENS.sub(" ", self.tokenizer.decode(list(answer.tokens)))) for answer in answers]
+
     def _text(self, prompt: str) -> list[int]:
-        """The tokens that ask for a prompt, as transformers' Florence2Processor writes them, less the picture's."""
-        sentence = SENTENCES[self.options.task].format(prompt.strip())
+        """The tokens that ask for a prompt."""
+        return self._tokens(SENTENCES[self.options.task].format(prompt.strip()))
+
+    def _tokens(self, sentence: str) -> list[int]:
+        """The tokens of a sentence, as transformers' Florence2Processor writes them, less the picture's."""
         bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token
         return list(self.tokenizer(f"{bos}{sentence}{eos}", add_special_tokens=False)["input_ids"])
 
@@ -152,6 +199,16 @@ class _Florence2:
             extra=tuple(one.besides(self.options.score) for one in kept),
         )
         return replace(rows, unplaced=tuple((prompt, words) for words in problems))
+
+
+def content_words(text: str) -> set[str]:
+    """The words that say what is meant, all in one form, so that a plural is its singular.
+
+    >>> sorted(content_words("Two dogs on the couch"))
+    ['couch', 'dog', 'two']
+    """
+    said = re.findall(r"[^\W\d_]+", text.casefold())
+    return {word.removesuffix("s") if len(word) > LEAST else word for word in said} - SMALL_WORDS
 
 
 def _signs(tokenizer: Any, model: str) -> Signs:

@@ -4,7 +4,7 @@ Knows which models there are, calls of one shape, and rows. What a model wants o
 numbers become scores, is in dino.py and owl.py.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -50,6 +50,8 @@ class Grounding(pretrained.Pretrained, DetectorOptions):
 
     `dtype` bfloat16 is torch's autocast: weights stay float32, and boxes are computed in it.
     """
+
+    opens: ClassVar[Collection[str]] = tuple(MODELS)
 
     floor: float = Field(default=0.05, ge=0, le=1)
     nms: float = Field(default=0.7, ge=0, le=1)

@@ -98,11 +98,16 @@ class Learnt:
 
 def calibrate(config: Config, store: Store, truth: Path, least: int = LEAST_OBJECTS) -> Learnt:
     """Learn from the pictures of a run that the truth has; raises `BadDataset` where there is nothing to learn from."""
-    found, pictures = judged(config, store, truth)
+    return learn(config, *judged(config, store, truth), f"{truth}", least)
+
+
+def learn(config: Config, found: dict[str, Judged], pictures: int, where: str, least: int = LEAST_OBJECTS) -> Learnt:
+    """Learn from judged detections by class; raises `BadDataset` where there is nothing to learn from."""
     every = Judged.of(list(found.values()))
-    if not every.objects or not len(every.scores):
+    if not every.hits.any():
         lacking = "objects of its classes in the truth" if not every.objects else "detections"
-        raise BadDataset(f"{truth}: of {pictures} pictures that the run has too, with no {lacking}; nothing to learn")
+        lacking = "detection that is right" if every.objects and len(every.scores) else lacking
+        raise BadDataset(f"{where}: of {pictures} pictures that the run has too, with no {lacking}; nothing to learn")
     best = {name: best_threshold(one) for name, one in found.items() if one.objects >= least}
     pooled = best_threshold(every)
     assert pooled is not None

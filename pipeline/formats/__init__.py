@@ -17,6 +17,7 @@ FORMATS = {
     "coco_results": "pipeline.formats.coco:COCO_RESULTS",
     "youtube_vis": "pipeline.formats.youtube_vis:YOUTUBE_VIS",
     "imagefolder": "pipeline.formats.imagefolder:IMAGEFOLDER",
+    "label_studio": "pipeline.formats.label_studio:LABEL_STUDIO",
     "parquet": "pipeline.formats.parquet:PARQUET",
     "sav": "pipeline.formats.sav:SAV",
     "sav_manual": "pipeline.formats.sav:SAV_MANUAL",

@@ -66,6 +66,12 @@ def _json(path: Path) -> str | None:
             if '"video_id"' in head and '"masklet"' in head:
                 return "sav_manual" if path.name.endswith("_manual.json") else "sav"
             file.seek(0)
+            if head.lstrip().startswith("["):
+                first = next(json_stream.items(file), None)
+                tasks = (
+                    isinstance(first, dict) and "data" in first and ("predictions" in first or "annotations" in first)
+                )
+                return "label_studio" if tasks else None
             for key, items in json_stream.lists(file):
                 if key in ("images", "videos"):
                     return "coco" if key == "images" else "youtube_vis"

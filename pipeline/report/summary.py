@@ -8,16 +8,17 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import pace
 from pipeline.errors import NothingToDo, TooManyQuarantined
 from pipeline.labelled import how_many
 from pipeline.ledger import entries
 from pipeline.plan import Work
 from pipeline.reasons import in_words
-from pipeline.report import sides
+from pipeline.report import corrections, sides
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.engine import Summary
+    from pipeline.outcome import Summary
 
 WIDEST = 60  # characters to which a column is filled up; a longer cell just goes on
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -49,6 +50,8 @@ def in_one_line(text: str) -> str:
 def show(summary: "Summary", out: Path) -> str:
     """What a run did: pictures, objects, what was computed, what went."""
     rows = [("pictures", f"{summary.pictures} of {summary.files} files")]
+    if summary.partition:
+        rows.append(("part", f"{summary.partition}; nothing is exported: --reuse all parts in a run of the whole"))
     if summary.films:
         rows.append(("films", f"{summary.films}, of {summary.frames} frames"))
     for name, dataset in summary.datasets.items():
@@ -64,7 +67,8 @@ def show(summary: "Summary", out: Path) -> str:
         rows.append(("set aside", f"{count}: {in_words(reason)}"))
     for stage, reasons in summary.drops.items():
         rows += [("dropped", f"{count} at {stage}: {in_words(reason)}") for reason, count in reasons.items()]
-    rows += [("note", note) for note in summary.notes]
+    rows += corrections.rows(summary.corrections)
+    rows += corrections.note_rows(summary.notes)
     return table(f"{out}", [row for row in rows if row[1]])
 
 
@@ -108,10 +112,11 @@ def judge(summary: "Summary", out: Path, max_quarantined: int | None, fail_on_em
         )
 
 
-def show_work(work: Work, as_json: bool) -> str:
-    """What a run would compute."""
+def show_work(work: Work, as_json: bool, seconds: float | None = None) -> str:
+    """What a run would compute, and how long that took last time, if that is known."""
     if as_json:
-        return json.dumps({one.name: getattr(work, one.name) for one in fields(work)})  # asdict breaks a Counter
+        said = {one.name: getattr(work, one.name) for one in fields(work)}  # asdict breaks a Counter
+        return json.dumps(said | {"seconds": seconds if seconds is None else round(seconds, 3)})
     rows = []
     for stage, exact in work.exact.items():
         most = "" if exact else "at most "
@@ -119,11 +124,23 @@ def show_work(work: Work, as_json: bool) -> str:
     films = f"{work.films} films of {work.frames} frames, " if work.films else ""
     head = f"{work.pictures} pictures, {films}{work.aside.total()} files set aside"
     what = _what(work.pictures, work.films)
-    return table(
+    planned = table(
         head + ("; nothing to do" if work.nothing else ""),
         rows,
         ("stage", f"{what} to compute", "to ask the model about"),
     )
+    return "\n".join([planned, *_how_long(work, what, seconds)])
+
+
+def _how_long(work: Work, what: str, seconds: float | None) -> list[str]:
+    """A line, if there is something to do and its rate is known."""
+    if work.nothing or seconds is None:
+        return []
+    most = "" if all(work.exact[name] for name in work.stale) else "at most "
+    rate = max(work.stale.values()) / max(seconds, 1e-9)
+    how_fast = f" at the last run's {rate:.2g} {what} a second" if seconds >= 1 else ""
+    about = "about " if seconds >= 1 else ""
+    return [f"{most}{about}{pace.in_words(seconds)}{how_fast}"]
 
 
 def show_status(out: Path, store: Store, summary: Mapping[str, Any], as_json: bool) -> str:
@@ -142,12 +159,15 @@ def show_status(out: Path, store: Store, summary: Mapping[str, Any], as_json: bo
     split = {name: one for name, one in summary.get("datasets", {}).items() if one.get("sides")}
     if split:
         said["sides"] = {name: dataset["sides"] for name, dataset in split.items()}
+    if told := summary.get("corrections", {}):
+        said["corrections"] = told
     if as_json:
         return json.dumps(said)
     rows = [("pictures", str(pictures)), ("films", str(films)), ("results in the store", _in_line(store.counts()))]
     rows += [("dataset", f"{name}: {objects} objects") for name, objects in datasets.items()]
     rows += [(a.name, in_words(a.reason, a.detail)) for a in aside]
-    rows += [("note", note) for note in said["notes"]]
+    rows += corrections.rows(told)
+    rows += corrections.note_rows(said["notes"])
     parts = [table(str(out), rows)]
     for names, one in sides.alike(split):
         parts.append(table(f"{', '.join(names)}: share of each class by side", *sides.shares(one)))

@@ -5,24 +5,43 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from itertools import islice
+from functools import partial
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from typing import Any
 
+from pipeline.config import Run
 from pipeline.crew import Crew
-from pipeline.jobs import Answer, Job
+from pipeline.jobs import Answer
 from pipeline.media import Picture
+from pipeline.runners import Batch, Batches, Outcome, WorkerDied, film_of, some
 
-Batch = Sequence[Job]
-Outcome = tuple[Batch, Answer | Exception]
-Batches = Iterable[Batch | None]
-"""`None` says that an answer has to come before there is another: the next segment of a film needs what one leaves."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable that says which GPUs a process sees; what it sees is numbered from 0."""
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc, malloc.h
+
+def runner(settings: Run, alone: bool = False) -> "Here | Processes":
+    """What a config means on this machine; with several processes, each has a GPU of its own, as far as there are."""
+    prepare = partial(settle, settings.threads, settings.keep_pages)
+    gpus = visible_gpus(os.environ) if settings.any_gpu else []
+    if alone:
+        return Processes(1, prepare, ahead=1, gpus=gpus)
+    if settings.workers > 1:
+        return Processes(settings.workers, prepare, gpus=gpus)
+    return Here(settings.batches_in_flight, prepare)
+
+
+def visible_gpus(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
+    """The GPUs that this process may use, by what CUDA_VISIBLE_DEVICES calls them; torch is not asked."""
+    said = environment.get(VISIBLE)
+    if said is not None:
+        return [name.strip() for name in said.split(",") if name.strip()]
+    return [str(number) for number, _ in enumerate(devices.glob("nvidia[0-9]*"))]
 
 
 class Here:
@@ -32,8 +51,8 @@ class Here:
     before the next is handed over: a kill costs at most that many batches.
     """
 
-    def __init__(self, in_flight: int = 1) -> None:
-        self.in_flight = in_flight
+    def __init__(self, in_flight: int = 1, settle: Callable[[], None] = lambda: None) -> None:
+        self.in_flight, self.settle = in_flight, settle
 
     def map(self, open_crew: Callable[[], Crew], batches: Batches) -> Iterator[Outcome]:
         """Each batch with its answer, as they come."""
@@ -46,8 +65,10 @@ class Here:
             ThreadPoolExecutor(self.in_flight, thread_name_prefix="work") as working,
         ):
             while True:
-                for batch in _some(waiting, self.in_flight + 1 - len(read)):
-                    crew = crew or open_crew()
+                for batch in some(waiting, self.in_flight + 1 - len(read)):
+                    if crew is None:
+                        self.settle()
+                        crew = open_crew()
                     read.append((batch, reading.submit(crew.read, batch)))
                 while read and crew and len(busy) < self.in_flight:
                     batch, pictures = read.popleft()
@@ -58,21 +79,8 @@ class Here:
                     yield busy.pop(done), _answer(done)
 
 
-def _some(waiting: Iterator[Batch | None], most: int) -> Iterator[Batch]:
-    """Batches, so many at most, or up to where an answer has to come first."""
-    for batch in islice(waiting, most):
-        if batch is None:
-            return
-        yield batch
-
-
 def _work_on(crew: Crew, batch: Batch, pictures: Future[list[Picture]]) -> Answer:
     return crew(batch, pictures.result())
-
-
-def film_of(batch: Batch) -> str:
-    """The film that a batch is of; '' for pictures."""
-    return batch[0].following.film if batch[0].following else ""
 
 
 class Processes:
@@ -82,21 +90,27 @@ class Processes:
     """
 
     def __init__(
-        self, workers: int, settle: Callable[[], None], ahead: int = 2, film_of: Callable[[Batch], str] = film_of
+        self,
+        workers: int,
+        settle: Callable[[], None],
+        ahead: int = 2,
+        film_of: Callable[[Batch], str] = film_of,
+        gpus: Sequence[str] = (),
     ) -> None:
         self.workers, self.settle, self.ahead, self.film_of = workers, settle, ahead, film_of
+        self.gpus = [gpus[number % len(gpus)] if gpus else "" for number in range(workers)]
 
     def map(self, open_crew: Callable[[], Crew], batches: Batches) -> Iterator[Outcome]:
-        """Each batch with its answer, as they come; `BrokenProcessPool` for those of a process that died."""
+        """Each batch with its answer, as they come; `WorkerDied` for those of a process that died."""
         waiting = iter(batches)
         busy: dict[Future[Answer], tuple[_Process, Batch]] = {}
         films: dict[str, int] = {}
         with ExitStack() as stack:
-            crew = [_Process(open_crew, self.settle) for _ in range(self.workers)]
+            crew = [_Process(open_crew, self.settle, gpu) for gpu in self.gpus]
             for one in crew:
                 stack.callback(one.stop)
             while True:
-                for batch in _some(waiting, self.workers * self.ahead - len(busy)):
+                for batch in some(waiting, self.workers * self.ahead - len(busy)):
                     idlest = min(range(self.workers), key=lambda n: sum(crew[n] is one for one, _ in busy.values()))
                     film = self.film_of(batch)
                     number = films.setdefault(film, idlest) if film else idlest
@@ -110,8 +124,8 @@ class Processes:
 class _Process:
     """One process; when it dies, the next batch gets a new one."""
 
-    def __init__(self, open_crew: Callable[[], Crew], settle: Callable[[], None]) -> None:
-        self._begin = open_crew, settle
+    def __init__(self, open_crew: Callable[[], Crew], settle: Callable[[], None], gpu: str) -> None:
+        self._begin = open_crew, settle, gpu
         self._pool = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
@@ -131,6 +145,8 @@ class _Process:
 
 def _answer(done: "Future[Answer]") -> Answer | Exception:
     error = done.exception()
+    if isinstance(error, BrokenProcessPool):
+        return WorkerDied()
     if error is not None and not isinstance(error, Exception):
         raise error
     return error or done.result()
@@ -139,11 +155,13 @@ def _answer(done: "Future[Answer]") -> Answer | Exception:
 _crew: Crew | None = None
 
 
-def _begin(open_crew: Callable[[], Crew], settle: Callable[[], None]) -> None:
-    """In a new process: signals are the parent's affair, and so is life."""
+def _begin(open_crew: Callable[[], Crew], settle: Callable[[], None], gpu: str) -> None:
+    """In a new process: signals are the parent's affair, and so is life; of the GPUs it sees its own."""
     global _crew  # noqa: PLW0603 - a process has one worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
+    if gpu:
+        os.environ[VISIBLE] = gpu
     settle()
     _crew = open_crew()
 
@@ -165,7 +183,9 @@ def settle(threads: int, keep_pages: bool) -> None:
     """Set what is set once a process: OpenCV's threads, and an allocator that keeps its pages.
 
     Arrays of a megabyte come and go with every object. By default glibc gives each back to the system and takes it
-    again, page fault by page fault: up to a quarter of a picture's CPU time (benchmarks/cpu_a_picture.py).
+    again, page fault by page fault: up to a quarter of a picture's CPU time (benchmarks/cpu_a_picture.py). All threads
+    take from one arena: what a thread has for itself ends at 64 MB, and is given back all the same, which costs SAM 2 a
+    tenth of its time (benchmarks/pipeline_models.py).
     """
     import cv2
 
@@ -175,3 +195,4 @@ def settle(threads: int, keep_pages: bool) -> None:
         if hasattr(libc, "mallopt"):
             libc.mallopt(M_MMAP_MAX, 0)
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+            libc.mallopt(M_ARENA_MAX, 1)

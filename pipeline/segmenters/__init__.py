@@ -1,9 +1,10 @@
 """Pictures and boxes to masks: the seam, and the table of backends."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.media import Picture
 from pipeline.records import Instances
@@ -28,8 +29,22 @@ class Segmenter(Protocol):
         ...
 
 
+class Mender(Protocol):
+    """A segmenter that can be asked again with clicks, as its options say with `mends`."""
+
+    def mend(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
+        """Another mask for every row, from its `points` and the mask that it has, if it has one.
+
+        Same pictures, same rows, same order. A box of the whole picture stands where nobody knows the box.
+        """
+        ...
+
+
 class SegmenterOptions(Options):
     """A segmenter's options."""
+
+    mends: ClassVar[bool] = False
+    """Whether what it opens is a `Mender`, too."""
 
     def open(self, device: Device) -> Segmenter:
         """Load what is heavy."""
@@ -41,3 +56,8 @@ def bare(found: Instances) -> list[int]:
     codes = found.masks or (None,) * len(found)
     visible = np.ones(len(found), np.bool_) if found.visible is None else found.visible
     return [row for row, code in enumerate(codes) if code is None and visible[row]]
+
+
+def is_anywhere(box_xyxy: NDArray[np.float32], size_hw: tuple[int, int]) -> bool:
+    """Whether a box is the whole picture, which stands where nobody knows the box."""
+    return bool(np.array_equal(box_xyxy, (0, 0, size_hw[1], size_hw[0])))

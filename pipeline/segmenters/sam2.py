@@ -3,20 +3,21 @@
 Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. pipeline.sam2_image is the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline import geometry, masks
 from pipeline.media import Picture
 from pipeline.pretrained import Pretrained
 from pipeline.records import Instances
-from pipeline.sam2_image import Embedding, Prompt, Sam2Image, open_sam2, stability
+from pipeline.sam2_image import MODEL_TYPES, Embedding, Prompt, Sam2Image, logits_of, open_sam2, stability
 from pipeline.seams import Device
-from pipeline.segmenters import SegmenterOptions, bare
+from pipeline.segmenters import SegmenterOptions, bare, is_anywhere
 
 
 class Sam2(Pretrained, SegmenterOptions):
@@ -26,6 +27,9 @@ class Sam2(Pretrained, SegmenterOptions):
     other readings of the same prompt, and the best of the four is kept; 0 never asks again. At 0.5, the default, an
     evaluation would count the two boxes as two objects (PASCAL VOC, and AP50 of COCO); it was not tuned on data.
     """
+
+    mends: ClassVar[bool] = True
+    opens: ClassVar[Collection[str]] = MODEL_TYPES
 
     retry_below: float = Field(default=0.5, ge=0, le=1)
 
@@ -58,6 +62,58 @@ class _Sam2:
                 answers[i] = filled(found[i], dict(zip(rows, said, strict=True)))
         return answers
 
+    def mend(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
+        """Ask again with clicks, one after the other: with the mask by then, and all clicks so far.
+
+        So SAM and SAM 2 were trained and are judged; and the same clicks give the same mask, however often they were
+        saved in between.
+        """
+        answers = list(found)
+        asked = [i for i, rows in enumerate(found) if len(rows)]
+        for start in range(0, len(asked), self.sam2.pictures):
+            some = asked[start : start + self.sam2.pictures]
+            for i, embedding in zip(some, self.sam2.embed([pictures[i].rgb for i in some]), strict=True):
+                said = {row: self._clicked(embedding, found[i], row) for row in range(len(found[i]))}
+                answers[i] = filled(found[i], said)
+        return answers
+
+    def _clicked(self, embedding: Embedding, found: Instances, row: int) -> Answer:
+        """The mask of a row after all its clicks."""
+        box, points = found.boxes_xyxy[row], found.points[row] if found.points is not None else None
+        code = found.masks[row] if found.masks is not None else None
+        answer = Answer(code or masks.NOTHING, float("nan"), float("nan"))
+        for count in range(1, 1 + (0 if points is None else len(points))):
+            answer = self._reading(embedding, answer.code, box, points[:count])  # type: ignore[index]
+        return answer
+
+    def _reading(
+        self, embedding: Embedding, code: bytes, box: NDArray[np.float32], points: NDArray[np.float32]
+    ) -> Answer:
+        """The first reading that holds to every click, else the one that holds to most of them.
+
+        A mask that is quite wrong can outweigh the clicks; then the box is asked with them, and they alone.
+        """
+        h, w = embedding.size_hw
+        prompts = []
+        if masks.area(code):
+            old = masks.decode(code, embedding.size_hw)
+            prompts.append(Prompt(points=points, mask_logits=logits_of(old, self.sam2.map_hw)))
+        if not is_anywhere(box, embedding.size_hw):
+            prompts.append(Prompt(box, points))
+        if (points[:, 2] > 0).any():
+            prompts.append(Prompt(points=points))
+        best_one, most = Answer(masks.NOTHING, float("nan"), float("nan")), -1
+        for prompt in prompts:
+            ((answer,),) = self._decoded(embedding, [prompt], multimask=False)
+            mask = masks.decode(answer.code, embedding.size_hw)
+            x, y = np.minimum(points[:, :2].astype(np.int64), (w - 1, h - 1)).T
+            held = int((mask[y, x] == (points[:, 2] > 0)).sum())
+            if held > most:
+                best_one, most = answer, held
+            if most == len(points):
+                break
+        return best_one
+
     def _answers(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Answer]:
         """One mask a prompt: the model's first, or the best of four where that one leaves its box."""
         first = [answers[0] for answers in self._decoded(embedding, prompts, multimask=False)]
@@ -83,10 +139,9 @@ class _Sam2:
 
 def prompt_of(found: Instances, row: int) -> Prompt:
     """What marks a row. A box of the whole picture around a point says nothing: it stands where no box was given."""
-    h, w = found.size_hw
     box = found.boxes_xyxy[row]
     points = None if found.points is None else found.points[row]
-    if points is not None and (points[:, 2] > 0).any() and np.array_equal(box, (0, 0, w, h)):
+    if points is not None and (points[:, 2] > 0).any() and is_anywhere(box, found.size_hw):
         return Prompt(points=points)
     return Prompt(box, points)
 

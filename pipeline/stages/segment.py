@@ -46,7 +46,7 @@ class Segment(ModelStage):
             found = [clips[i].found[0].take(missing[i]) for i in asked]
             answers = batch.ask(self._verb(batch.model()), [batch.pictures[i] for i in asked], found)
             for i, answer in zip(asked, answers, strict=True):
-                for row, said in zip(missing[i], _said_of_rows(answer), strict=True):
+                for row, said in zip(missing[i], said_of_rows(answer), strict=True):
                     memory.new[clips[i].id, prompts[i][row]] = said
         return [_with_masks(clip, parts, memory) for clip, parts in zip(clips, prompts, strict=True)]
 
@@ -72,7 +72,7 @@ def _prompts_of_rows(found: Instances) -> dict[int, str]:
     return out
 
 
-def _said_of_rows(answer: Instances) -> list[bytes]:
+def said_of_rows(answer: Instances) -> list[bytes]:
     """What the segmenter said of each row, for the memory."""
     codes = answer.masks or (None,) * len(answer)
     unknown = np.full((len(answer), 3), np.nan)

@@ -76,6 +76,11 @@ class Stage:
         """The key for a segment of a film; `before` is that of the segment before, '' for the first of a scene."""
         return self.key(clip, input_digest, before) if self.follows and before else self.key(clip, input_digest)
 
+    @property
+    def model_name(self) -> str:
+        """Under which its model is kept open: stages with the same name of a model have the same model."""
+        return self.name
+
     def named(self, clip: Clip) -> list[str]:
         """The clip's name, if its backend goes by names."""
         return []

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from pipeline import media
+from pipeline.corrections import Correction, Corrections
 from pipeline.errors import blame
 from pipeline.pixels import Rgb
 from pipeline.records import RECORD_VERSION, Change, Clip, sha256_of
@@ -54,11 +55,16 @@ class Identify(Stage):
     """The objects of a film: confirmed, one class each, numbered. Its keys have those of all segments in them."""
 
     options: TrackerOptions
+    corrections: Corrections | None = None
     name = "identify"
     VERSION = identities.VERSION
 
     def identity(self) -> dict[str, Any]:
         return {"detections": self.options.detections, "sure": self.options.sure}
+
+    def lines(self, film: Clip) -> tuple[Correction, ...]:
+        """What people decided about a film."""
+        return self.corrections.of(film.id, film.frames[0].size_hw) if self.corrections else ()
 
     def roster(self) -> identities.Roster:
         """Who takes down all segments, and decides."""

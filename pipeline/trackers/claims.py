@@ -26,7 +26,7 @@ def within(shape_hw: tuple[int, int], box_xyxy: Sequence[float], size_hw: tuple[
     more_x, more_y = spill * (x1 - x0) + cell_w / 2, spill * (y1 - y0) + cell_h / 2
     y, x = (np.arange(h) + 0.5) * cell_h, (np.arange(w) + 0.5) * cell_w
     rows, columns = (y > y0 - more_y) & (y < y1 + more_y), (x > x0 - more_x) & (x < x1 + more_x)
-    return rows[:, None] & columns[None]
+    return np.asarray(rows[:, None] & columns[None])
 
 
 def from_middle(shape_hw: tuple[int, int], box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> Distance:

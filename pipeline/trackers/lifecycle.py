@@ -140,7 +140,7 @@ def grown(holds: Overlap, same_class: NDArray[np.bool_], rules: Rules) -> NDArra
     `holds` is the share of objects in detections.
     """
     inside = same_class & (holds >= rules.covered)
-    return inside & (inside.sum(axis=1, keepdims=True) == 1)
+    return np.asarray(inside & (inside.sum(axis=1, keepdims=True) == 1))
 
 
 def may_be(in_sight: Life, away: Life) -> bool:

@@ -89,9 +89,9 @@ class KeyFrame:
         """Detections of what a surer one has found: one lies in the other, and the model took them for the same."""
         codes, cells = [look.sight.code for look in looks], [look.claim for look in looks]
         inside = masks.covered(codes, codes, self.now.memory.size_hw)
-        inside = np.maximum(inside, inside.T) >= self.rules.covered
+        nested = np.maximum(inside, inside.T) >= self.rules.covered
         same = np.maximum(masks.iou(codes, codes, self.now.memory.size_hw), cells_iou(cells))
-        return doubles(np.where(inside, same, 0), [look.score for look in looks], self.rules)
+        return doubles(np.where(nested, same, 0), [look.score for look in looks], self.rules)
 
     def _met(self, looks: Sequence[Look], tracks: dict[int, Track]) -> list[Look]:
         """Objects in sight are seen by the detector, too; the detections that are none of them."""
@@ -110,7 +110,8 @@ class KeyFrame:
                 tracks[number] = self._marked(tracks[number], looks[at])
                 self._shown(number, looks[at])
             self._noted(number, looks[at])
-        inside = (masks.covered(codes, here.codes(visible), size_hw) >= self.rules.covered).any(axis=1)
+        covered = masks.covered(codes, here.codes(visible), size_hw)
+        inside = [bool((row >= self.rules.covered).any()) for row in covered]
         left = [at for at in range(len(looks)) if at not in pairs]
         here.drops += [Drop(looks[at].row, "in_a_track") for at in left if inside[at]]
         return [looks[at] for at in left if not inside[at]]

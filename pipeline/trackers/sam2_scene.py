@@ -72,8 +72,7 @@ class Sam2Tracker:
 
     def _settled(self, now: Lives, places: Mapping[int, Cells], claims: Mapping[int, Cells]) -> Mapping[int, Cells]:
         """Objects are near where they were, in `places`; and of what rivals claim each has what is nearer to that."""
-        nowhere = next((np.zeros_like(cells) for cells in claims.values()), None)
-        was = {number: places.get(number, nowhere) for number in claims}
+        was = {number: places.get(number, np.zeros_like(cells)) for number, cells in claims.items()}
         claims = {number: near(cells, was[number], self.rules.reach) for number, cells in claims.items()}
         return shared(claims, lambda number: from_place(was[number]), partial(self._rivals, now), self.rules.rest)
 

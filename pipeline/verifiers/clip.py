@@ -5,9 +5,9 @@ Loss for Language Image Pre-Training", 2023; Tschannen et al., "SigLIP 2", 2025 
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Clip(Pretrained, VerifierOptions):
     of several words for one thing the best counts. `sentence` is what is read, with the words in the place of {}; what
     is longer than the model reads (64 or 77 tokens) is cut.
     """
+
+    opens: ClassVar[Collection[str]] = tuple(CLASSES)
 
     margin: float = Field(default=0.1, ge=0, le=1)
     sentence: str = "a photo of {}"

@@ -101,12 +101,15 @@ def test_a_folder_with_a_fault(tmp_path, fault, said):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "command", [["check"], ["plan", "--out", "out"], ["run", "--out", "out"]], ids=lambda it: it[0]
+)
 @pytest.mark.parametrize("fault", [cut, without_header, of_another_kind, no_config])
-def test_a_run_says_so_too(tmp_path, fault):
+def test_a_run_and_a_check_say_so_too(tmp_path, fault, command):
     fault(model(tmp_path / "mine"))
     Path("pictures").mkdir()
     shutil.copy(HOME / "docs/demo.jpg", "pictures/a.jpg")
-    words = ["run", "photos_yolox", "pictures", "--out", "out", "detect={backend: fake}"]
+    words = [command[0], "photos_yolox", "pictures", *command[1:], "detect={backend: fake}"]
     result = CliRunner().invoke(cli.main, [*words, "segment={backend: sam2, model: mine}"])
     assert (result.exit_code, result.stdout) == (11, ""), result.stderr
     assert result.stderr.count("\n") == 1

@@ -333,6 +333,38 @@ def test_models_that_are_none_of_ours(two_boxes, tmp_path, file, changes, messag
         opened(str(place))
 
 
+FIRST, SECOND = (9.045, 12.03, 45.045, 36.03), (49.545, 7.23, 81.045, 28.83)
+MIRRORED = (44.955, 12.03, 80.955, 36.03)  # of the first
+
+
+@pytest.mark.parametrize(
+    ("given", "boxes"),
+    [
+        ({}, [FIRST, SECOND]),
+        ({"mirrored": True}, [FIRST, MIRRORED]),  # the surer of two that agree by .52
+        ({"mirrored": True, "agreed": True}, [FIRST, MIRRORED]),
+        ({"scales": (0.5,), "agreed": True}, []),
+        ({"scales": (0.5,)}, [FIRST, SECOND, (0, 0, 45.09, 42.06), (54.09, 0, 90, 27.66)]),
+    ],
+)
+def test_the_same_answer_to_every_view(two_boxes, given, boxes):
+    (found,) = opened(two_boxes, **given).detect(pictures()[:1], ["dog"])
+    assert np.array(sorted(found.boxes_xyxy.tolist())) == pytest.approx(np.array(sorted(boxes)), abs=2e-3)
+    assert set(found.prompts or ()) <= {"dog"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [("dog", True), ("two Dogs", True), ("a hot dog", True), ("cat", False), ("dogma", False), ("the", False)],
+)
+def test_a_gate_lets_through_what_the_model_names_itself(two_boxes, prompt, asked):
+    """It says `dog`, whatever it is asked, for all objects too."""
+    (found,) = opened(two_boxes, gate=True).detect(pictures()[:1], [prompt])
+    assert len(found) == 2 * asked
+    (both,) = opened(two_boxes, gate=True).detect(pictures()[:1], ["cat", "dog", prompt])
+    assert set(both.prompts) == {"dog", *([prompt] if asked else [])}
+
+
 @pytest.mark.slow
 def test_at_full_size():
     folder = str(random_models.cached("florence2", "base"))

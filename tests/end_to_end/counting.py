@@ -23,7 +23,10 @@ LOG = "handed.jsonl"
 
 
 class Detector(DetectorOptions):
-    """A detector that is counted. `knows` makes it a closed-set one; `sleep_s` is spent on each picture."""
+    """A detector that is counted. `knows` makes it a closed-set one; `sleep_s` is spent on each picture.
+
+    Its process dies on a picture called `dies_on`.
+    """
 
     @property
     def independent_classes(self) -> bool:
@@ -33,6 +36,7 @@ class Detector(DetectorOptions):
     log: str = LOG
     sleep_s: float = 0.0
     knows: tuple[str, ...] = ()
+    dies_on: str = ""
 
     def vocabulary(self) -> tuple[str, ...] | None:
         return self.knows or _options(self.inner, DETECTORS).vocabulary()
@@ -55,6 +59,8 @@ class AllAtOnce(Detector):
 
 class Segmenter(SegmenterOptions):
     """A segmenter that is counted."""
+
+    mends: ClassVar[bool] = True
 
     inner: Mapping[str, Any] = {"backend": "fake"}
     log: str = LOG
@@ -122,6 +128,8 @@ class _Detector:
     def detect(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> list[Instances]:
         for picture in pictures:
             write_down(self.options.log, "detect", picture.clip, list(prompts))
+            if picture.clip.name == self.options.dies_on:
+                os._exit(1)
             time.sleep(self.options.sleep_s)
         return list(self.inner.detect(pictures, prompts))
 
@@ -135,6 +143,11 @@ class _Segmenter:
             write_down(self.options.log, "segment", picture.clip, rows.boxes_xyxy.tolist())
             time.sleep(self.options.sleep_s)
         return list(self.inner.segment(pictures, found))
+
+    def mend(self, pictures: Sequence[Picture], found: Sequence[Instances]) -> list[Instances]:
+        for picture, rows in zip(pictures, found, strict=True):
+            write_down(self.options.log, "mend", picture.clip, rows.boxes_xyxy.tolist())
+        return list(self.inner.mend(pictures, found))
 
 
 class _Verifier:
@@ -167,7 +180,7 @@ class _Tracker:
 def write_down(log: str, what: str, clip: Clip | None = None, asked: Sequence[Any] = ()) -> None:
     """Append a line in one call of the system: no kill of the process leaves half of one."""
     about = {"name": clip.name, "id": clip.id, "frames": [frame.index for frame in clip.frames]} if clip else {}
-    line = json.dumps({"what": what, **about, "asked": list(asked)}) + "\n"
+    line = json.dumps({"what": what, "pid": os.getpid(), **about, "asked": list(asked)}) + "\n"
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(handle, line.encode())

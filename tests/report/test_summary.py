@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from drawing import clip, instances
 
-from pipeline.engine import Summary
+from pipeline.outcome import Summary
 from pipeline.errors import NothingToDo, TooManyQuarantined
 from pipeline.labelled import Chain, Labelled
 from pipeline.plan import Work
@@ -190,6 +190,7 @@ def test_a_plan_with_nothing_to_do():
 
 def test_a_plan_for_machines():
     assert json.loads(show_work(WORK, as_json=True)) == {
+        "seconds": None,
         "pictures": 3,
         "films": 0,
         "frames": 0,

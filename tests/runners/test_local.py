@@ -5,14 +5,14 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures.process import BrokenProcessPool
 from itertools import count
 from types import SimpleNamespace
 
 import pytest
 
-from pipeline.runners import local
-from pipeline.runners.local import Here, Processes, settle
+from pipeline.config import Run
+from pipeline.runners import WorkerDied, local
+from pipeline.runners.local import Here, Processes, settle, visible_gpus
 
 
 class Quit(BaseException):
@@ -32,6 +32,9 @@ class Echo:
             os._exit(1)
         if str(batch).startswith("film"):
             return os.getpid()
+        if batch == "gpu":
+            time.sleep(0.2)  # so that the next one goes to another process
+            return os.environ.get("CUDA_VISIBLE_DEVICES")
         if batch == "tell":
             return os.getpid(), signal.getsignal(signal.SIGINT) == signal.SIG_IGN, os.environ.get("SETTLED")
         return batch, pictures
@@ -204,7 +207,7 @@ def test_a_process_that_dies_takes_only_its_batches():
                 time.sleep(0.01)
             time.sleep(0.2)
     assert sorted(str(batch) for batch, _ in answers) == ["0", "2", "3", "die"]
-    assert [batch for batch, answer in answers if isinstance(answer, BrokenProcessPool)] == ["die"]
+    assert [batch for batch, answer in answers if isinstance(answer, WorkerDied)] == ["die"]
 
 
 def test_a_film_stays_with_its_process():
@@ -241,10 +244,51 @@ def test_no_batches_no_processes(monkeypatch):
     assert list(processes(2).map(Echo, [])) == []
 
 
+# A GPU each
+
+
+@pytest.mark.parametrize(
+    ("said", "devices", "gpus"),
+    [
+        (None, [], []),
+        (None, ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"], ["0", "1"]),
+        (None, ["nvidia3", "nvidiactl"], ["0"]),  # a container with one of the host's; CUDA counts from 0
+        ("2,3", ["nvidia0"], ["2", "3"]),
+        ("GPU-8f3e, MIG-1a", [], ["GPU-8f3e", "MIG-1a"]),
+        ("", ["nvidia0"], []),  # hidden
+    ],
+)
+def test_the_gpus_of_a_machine(said, devices, gpus, tmp_path):
+    for name in devices:
+        (tmp_path / name).touch()
+    assert visible_gpus({} if said is None else {"CUDA_VISIBLE_DEVICES": said}, tmp_path) == gpus
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "each"),
+    [
+        ("cuda", 2, ["5", "7"]),
+        ("cuda", 3, ["5", "7", "5"]),  # more processes than GPUs: they share
+        ("cuda:1", 2, ["", ""]),  # it is said which: all of them there
+        ("cpu", 2, ["", ""]),
+    ],
+)
+def test_each_process_has_a_gpu_of_its_own(device, workers, each, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert local.runner(Run(device=device, workers=workers)).gpus == each
+
+
+def test_a_process_sees_its_own_gpu_only(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    answers = Processes(2, settled, gpus=["5", "7"], film_of=lambda _: "").map(Echo, ["gpu"] * 2)
+    assert sorted(gpu for _, gpu in answers) == ["5", "7"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
+
+
 # What is set once a process
 
 
-@pytest.mark.parametrize(("keep_pages", "calls"), [(True, [(-4, 0), (-1, 2**31 - 1)]), (False, [])])
+@pytest.mark.parametrize(("keep_pages", "calls"), [(True, [(-4, 0), (-1, 2**31 - 1), (-8, 1)]), (False, [])])
 def test_settle(monkeypatch, keep_pages, calls):
     import cv2
 
