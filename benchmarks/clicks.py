@@ -6,8 +6,10 @@ Toy scenes, the tiny SAM 2, and the way that corrections take: `mend` with all c
 middle of the largest part that is wrong, as SAM's and SAM 2's own evaluations have it: the pixel that is farthest from
 the edge of what is missing, or of what is too much. A mask counts as wrong where a box that lies half its sides off,
 towards the middle of the picture, gave it, and it overlaps the truth by less than 0.5. Where the mask is of another,
-larger object, the rule puts both clicks on that one, and says nothing of what is meant; a person would. An object that 20 clicks do not
-bring to IoU 0.90 counts as 20: small ones, because the tiny model draws in a map of 48 x 48.
+larger object, the rule puts both clicks on that one, and says nothing of what is meant; a person would.
+
+An object that 20 clicks do not bring to IoU 0.90 counts as 20: small ones, because the tiny model draws in a map of
+48 x 48.
 """
 
 import sys

@@ -1,5 +1,6 @@
 """SQLite as masklet uses it: the tables, how a file is opened, and what its errors mean to a person."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,8 +54,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open another run's store for reading; raises `ConfigError` where that cannot be."""
     if not path.is_file():
         raise ConfigError(f"{path.parent}: no run.db there; name the folder of a run")
+    closed = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    how = "immutable=1" if closed else "mode=ro"  # SQLite reads a log beside files of its own, which it has to make
     try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
         row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path.parent}: its run.db cannot be read: {error}") from error

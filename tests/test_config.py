@@ -296,7 +296,10 @@ def test_what_a_run_writes_down_is_read_again_as_the_same(text):
 
 def test_sections_stand_in_the_order_of_the_work():
     data = yamls.parse(load(written()).to_yaml({"masklet": "0.1"}), "config.yaml").data
-    assert list(data) == [*(name for name in config_.SECTIONS if name not in ("track", "verify", "corrections")), "made_with"]
+    assert list(data) == [
+        *(name for name in config_.SECTIONS if name not in ("track", "verify", "corrections")),
+        "made_with",
+    ]
     assert next(iter(data["detect"])) == "backend"
 
 

@@ -1,6 +1,7 @@
 """The stage that does what people decided: rows, keys, and what the segmenter is asked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from pipeline import masks
 from pipeline.corrections import Corrections
 from pipeline.dedupe import Rules, dedupe
 from pipeline.media import Picture
+from pipeline.models import Models
 from pipeline.records import Instances, empty
 from pipeline.seams import Device
 from pipeline.segmenters.fake import Fake
-from pipeline.stages import Batch, Correct, Memory
+from pipeline.stages import Batch, Correct, Memory, Segment
 
 CPU = Device("cpu", 1)
 LEFT, NEAR, RIGHT, LOW = (1, 1, 11, 11), (2, 1, 12, 11), (18, 1, 28, 11), (1, 13, 9, 19)
@@ -226,3 +228,26 @@ def test_clicks_again_cost_nothing():
 def test_no_decision_no_change():
     change = through(stage({"do": "reject", "box_was": LOW}), PETS)
     assert change.applied_to(PETS) is PETS
+
+
+def test_what_was_accepted_stays_beside_a_surer_row():
+    both = replace(found(("dog", LEFT), ("cat", LEFT)), scores=[0.3, 0.9])
+    assert [drop.row for drop in dedupe(both, Rules()).drops] == [0]
+    accepted = through(stage({"do": "accept"}), both).applied_to(both)
+    assert [(drop.row, drop.reason, drop.survivor) for drop in dedupe(accepted, Rules()).drops] == [
+        (1, "persons_twin", 0)
+    ]
+
+
+def test_one_model_serves_segment_and_correct():
+    opened = []
+
+    class Heavy(Counting):
+        def open(self, device):
+            opened.append(device)
+            return self
+
+    models, corrections = Models(), Corrections([])
+    segment, correct = Segment(Heavy(), CPU), Correct(Heavy(), CPU, corrections, ())
+    assert models.of(segment) is models.of(correct) is models.of(correct)
+    assert len(opened) == 1

@@ -52,6 +52,7 @@ def test_the_ontology_of_the_readme():
         HOME / "docs/datasets.md",
         FILMS,
         HOME / "docs/ci.md",
+        HOME / "docs/corrections.md",
         HOME / "docs/refresh.md",
         HOME / "docs/report.md",
         HOME / "docs/python.md",

@@ -12,7 +12,8 @@ FLOORS = [
     "yamls ontology forms records seams",  # the data model
     "pixels media films checkpoints pretrained sam2_encoder sam2_image",  # pixels, models
     "formats detectors segmenters verifiers trackers",  # the seams
-    "corrections decisions dedupe calibration select segments choose split partition sources database store",  # what is decided, what is remembered
+    "corrections decisions",  # people's word
+    "dedupe calibration select segments choose split partition sources database store",  # decisions and memory
     "stages config",  # the verbs
     "labelled jobs models work film_work crew plan reels heeded pace",  # a picture, or a film, on its way
     "ledger stills export convert validate runners process outcome engine",  # a run

@@ -29,6 +29,7 @@ INSIDE = "with library_noise_to(Path('run/libraries.log')):\n    "
         (INSIDE + NOISE, "", "Corrupt JPEG data\n"),
         (INSIDE + "print('3 of 9', file=sys.stderr)", "3 of 9\n", None),  # an empty log is removed
         (INSIDE + f"{NOISE}; print('3 of 9', file=sys.stderr)", "3 of 9\n", "Corrupt JPEG data\n"),
+        (INSIDE + "Path('run/libraries.log').unlink()", "", None),  # by another start of the same run, which had none
         (INSIDE + "os.system('echo child >&2')", "", "child\n"),  # a program that is started
         (INSIDE + "warnings.warn('old')", "", None),
         (INSIDE + "print('\\udce9', file=sys.stderr)", "\\udce9\n", None),  # no crash over a name

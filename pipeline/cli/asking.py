@@ -71,7 +71,7 @@ def store_of(run_folder: Path) -> "Store":
 
     if not (run_folder / "run.db").is_file():
         raise ConfigError(f"{run_folder}: no run.db there; name the folder of a run")
-    return Store(run_folder / "run.db")
+    return Store(run_folder / "run.db", read_only=True)
 
 
 def warn(config: "Config", place: Path | None = None) -> list[str]:

@@ -4,6 +4,7 @@ Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. `sam2_memory`
 asked of it, `lifecycle` the decisions.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -20,6 +21,7 @@ class Sam2(Pretrained, Rules):
     """SAM 2 or 2.1 of any size."""
 
     makes_masks: ClassVar[bool] = True
+    opens: ClassVar[Collection[str]] = ("sam2_video",)
 
     refreshes: int = Field(
         3,

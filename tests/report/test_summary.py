@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from drawing import clip, instances
 
-from pipeline.outcome import Summary
 from pipeline.errors import NothingToDo, TooManyQuarantined
 from pipeline.labelled import Chain, Labelled
+from pipeline.outcome import Summary
 from pipeline.plan import Work
 from pipeline.records import Change, Drop, Frame, to_blob
 from pipeline.report.summary import judge, show, show_ledger, show_scores, show_status, show_work, table
