@@ -173,7 +173,8 @@ class _Run:
         self.pace.answered(answer)
         failures = [outcome for outcome in answer.outcomes if isinstance(outcome, Failed)]
         objects = sum(outcome.objects for outcome in answer.outcomes if isinstance(outcome, Done))
-        self.watch.step(sum(len(one.clip.frames) for one in jobs), objects, len(failures))
+        worked_on = sum(len(one.clip.frames) for one in jobs if one.until is None)
+        self.watch.step(worked_on, objects, len(failures))
         return failures
 
     def identify(self, reels: Sequence[Reel]) -> None:

@@ -62,7 +62,7 @@ class FilmWorker:
         clip, digest = job.clip, job.clip.digest()
         at = job.following
         assert at is not None  # a film's job
-        for stage in self.stages[job.first :]:
+        for stage in self.stages[job.first : job.until]:
             began = time.perf_counter()
             key = stage.film_key(clip, digest, at.key)
             with blamed(stage), self._unchanged(clip, stage):

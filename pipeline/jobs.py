@@ -22,7 +22,7 @@ class Following:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A clip to be worked on from stage number `first`, with what models said of it.
+    """A clip to be worked on from stage number `first`, with what models said of it; until stage `until`, if it says so.
 
     `memory` is (id, scope, part) -> bytes: of a picture by its own id, of a segment of a film by those of key frames.
     """
@@ -31,6 +31,7 @@ class Job:
     first: int
     memory: Mapping[tuple[str, str, str], bytes] = field(default_factory=dict)
     following: Following | None = None
+    until: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ Knows keys and the store, as `plan` does for pictures.
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from pipeline.corrections import digest
 from pipeline.jobs import Following, Job
@@ -92,7 +93,18 @@ def _identify_keys(at: Way, stage: Stage) -> list[tuple[Clip, Chain, str]]:
 
 
 def next_job(at: Way, stages: Sequence[Stage], store: Store) -> Job:
-    """The next segment to work on, with the state that it goes on from."""
+    """The next segment to work on, with the state that it goes on from.
+
+    Where stages without a model are stale, those alone come first: if they say what they said before, the tracker is
+    not asked again.
+    """
+    done = at.chains[-1]
+    first = len(done.keys)
+    plain = list(takewhile(lambda stage: not stage.scope, stages[first:-1]))
+    if plain:
+        clip = list(at.reel.segments())[len(at.chains) - 1][1]
+        replay = replayed(clip, done.keys, store)
+        return Job(replay, first, following=Following(at.reel.whole.id), until=first + len(plain))
     number, following = _goes_on(at, store)
     clip = list(at.reel.segments())[number][1]
     return _job(clip, at.chains[number], stages[:-1], following, store)

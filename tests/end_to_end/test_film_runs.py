@@ -124,7 +124,7 @@ def moved():
         ({"run": {"batch": 2, "in_flight": 2}}, NOTHING, 0, 0),
         ({"track": {"sure": 0.35}}, (0, 0, 0, 0, 0, N), 0, 0),
         ({"track": {"detections": 30}}, (0, 0, 0, 0, 0, N), 0, 0),
-        ({"dedupe": {"same_class_iou": 0.8}}, (0, 0, 0, N, N, 0), 0, S),  # which ends as it was
+        ({"dedupe": {"same_class_iou": 0.8}}, (0, 0, 0, N, 0, 0), 0, 0),  # which says what it said before
         ({"select": {"threshold": 0.5}}, (0, N, N, N, N, N), 0, S),
         ({"ontology": {"large": {"prompts": ["dark"], "threshold": 0.5}}}, (0, N, N, N, N, N), 0, S),  # a class's own
         ({"ontology": {"big": ["dark"]}}, EVERYTHING, 0, S),  # a class renamed
