@@ -22,7 +22,7 @@ class Following:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A clip to be worked on from stage number `first`, with what models said of it; until stage `until`, if it says so.
+    """A clip to be worked on from stage number `first`, with what models said of it; up to `until`, if that is given.
 
     `memory` is (id, scope, part) -> bytes: of a picture by its own id, of a segment of a film by those of key frames.
     """

@@ -7,7 +7,8 @@ PICTURES = {
     "empty_file": "the file has no bytes",
     "not_a_picture": "not a picture in a format that masklet reads (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PPM, MPO),"
     " nor a film (MP4, MOV, Matroska, WebM, AVI, MPEG, FLV)",
-    "film": "a film, and the config does not say how to follow what is in it; add a section `track`",
+    "film": "a film, and the config does not say how to follow what is in it; add a section `track`, or say"
+    " track='{backend: iou}'",
     "cut_or_damaged": "the file is cut short or damaged; save it again from its source",
     "too_large": "a picture or frame has more pixels than `source.max_pixels` allows",
     "unsupported_pixels": "pixels of a kind that has no plain 8-bit form",

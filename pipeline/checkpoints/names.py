@@ -101,4 +101,4 @@ def _is_pt(name: str) -> bool:
 
 
 def _looked() -> str:
-    return ", ".join(str(root) for root in roots())
+    return ", ".join(dict.fromkeys(map(str, roots())))

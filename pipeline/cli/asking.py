@@ -6,15 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, UnknownName, nearest
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.partition import Part
     from pipeline.store import Store
 
+SUFFIXES = (".yaml", ".yml")
+"""How the name of a config may end."""
+
+
+def a_run(folder: Path) -> Path:
+    """The folder, if it is a run's; raises `ConfigError`, which names a run that is in it."""
+    if not (folder / "run.db").is_file():
+        inside = next(iter(sorted(folder.glob("*/run.db"))), None)
+        such = f", such as {inside.parent}" if inside else ""
+        raise ConfigError(f"{folder}: no run.db there; name the folder of a run{such}")
+    return folder
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
-RUN = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+RUN = click.argument(
+    "run_folder",
+    metavar="RUN",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    callback=lambda _, __, folder: a_run(folder),
+)
 
 
 def about_the_run(command: Any) -> Any:
@@ -45,11 +63,16 @@ def asked_for(
     names = [word for word in words if "=" not in word]
     configs = [name for name in names if not _is_source(name)]
     places = [name for name in names if _is_source(name)] + ([source] if source is not None else [])
-    if len(configs) > 1 or len(places) > 1 or not (configs or places):
+    if not (configs or places):
         raise click.UsageError("name a source, a config or both, as in: masklet run photos/ --ontology 'dog, cat'")
+    _are_there(configs)
+    for what, many in (("config", configs), ("source (a folder, a file, or a .txt with one path a line)", places)):
+        if len(many) > 1:
+            raise click.UsageError(f"name one {what}; there are {len(many)}: {many[0]}, {many[1]}...")
     overrides += [f"source.path={json.dumps(place)}" for place in places]
     if ontology is not None:
-        overrides.append(f"ontology={json.dumps(ontology)}")
+        mapping = ontology.lstrip().startswith("{")  # YAML, as in '{dog: {threshold: 0.5}}'
+        overrides.append(f"ontology={ontology if mapping else json.dumps(ontology)}")
     config = load(configs[0] if configs else DEFAULT, overrides)
     own = f"-part-{part.number}-of-{part.of}" if part else ""
     return config, Path(out) if out else Path("outputs") / f"{Path([*configs, *places][0]).absolute().stem}{own}"
@@ -59,19 +82,27 @@ def _is_source(name: str) -> bool:
     """Whether a word on the command line is a place of pictures: it is there, and no config has its name."""
     from pipeline.shipped import candidates
 
-    suffixes = (".yaml", ".yml")
-    if name.endswith(suffixes) or not Path(name).exists():
+    if name.endswith(SUFFIXES) or not Path(name).exists():
         return False
-    return name.endswith("/") or not any(file.suffix in suffixes for file in candidates(name, "configs", suffixes))
+    return name.endswith("/") or not any(file.suffix in SUFFIXES for file in candidates(name, "configs", SUFFIXES))
+
+
+def _are_there(configs: list[str]) -> None:
+    """Raise `UnknownName` for a word that is no place and no config, with the nearest of both."""
+    from pipeline.shipped import candidates, shipped
+
+    for name in configs:
+        if not any(candidates(name, "configs", SUFFIXES)):
+            beside = [path.name for path in Path(name).parent.glob("*")]
+            close = nearest(Path(name).name, [*beside, *shipped("configs")])
+            raise UnknownName(f"{name}: no such folder or file, and no config (`masklet ls` has them){close}")
 
 
 def store_of(run_folder: Path) -> "Store":
     """The store of a run; raises `ConfigError` where there is none."""
     from pipeline.store import Store
 
-    if not (run_folder / "run.db").is_file():
-        raise ConfigError(f"{run_folder}: no run.db there; name the folder of a run")
-    return Store(run_folder / "run.db", read_only=True)
+    return Store(a_run(run_folder) / "run.db", read_only=True)
 
 
 def warn(config: "Config", place: Path | None = None) -> list[str]:

@@ -48,6 +48,7 @@ def demo(out: str, pictures: int, films: int, seed: int, as_json: bool) -> None:
     if films:
         click.echo(shown_films + "\n" + show_film_scores(of_films))
         click.echo(f"\nwatch the films in {place / 'films/overlays'}")
+    click.echo(f"look at the pictures: masklet report {place}")
 
 
 def _pictures(place: Path, seed: int, count: int, progress: "Progress") -> tuple[dict[str, Any], str]:

@@ -13,8 +13,21 @@ from pipeline.errors import MaskletError
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-class Edge(click.Group):
+class Whole(click.Group):
+    """A group whose help has the first sentence of each command whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
+            )
+
+
+class Edge(Whole):
     """The group at which an error of ours becomes its message and its exit code."""
+
+    group_class = Whole
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

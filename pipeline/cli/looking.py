@@ -15,7 +15,9 @@ from pipeline.cli.group import main
 @main.command()
 @RUN
 @click.option("--truth", required=True, metavar="PATH", help="A COCO file, a dataset with films, or a DAVIS folder.")
-@click.option("--rules", type=click.Choice(["all", "davis2017", "sav"]), default="all", help="Frames J and F are of.")
+@click.option(
+    "--rules", type=click.Choice(["all", "davis2017", "sav"]), default="all", help="Frames J and F are of. [all]"
+)
 @click.option("--any-class", is_flag=True, help="A track of any class may answer for an object of a film.")
 @AS_JSON
 def evaluate(

@@ -49,7 +49,11 @@ def run(
     fail_on_empty: bool,
     dry_run: bool,
 ) -> None:
-    """Label pictures and films, and write a dataset. The same command again goes on where it stopped."""
+    """Label pictures and films, and write a dataset. The same command again goes on where it stopped.
+
+    SOURCE is a folder, a file, or a .txt with one path a line. CONFIG is a YAML file or a name that `masklet ls` has;
+    without one it is florence2_sam2. KEY=VALUE goes over the config, as in select.threshold=0.5.
+    """
     from pipeline import engine
     from pipeline.progress import Progress
     from pipeline.quiet import library_noise_to
@@ -61,10 +65,12 @@ def run(
     if dry_run:
         show_plan(config, place, limit, as_json, reuse, partition)
         return
-    warn(config)
+    warn(config, place)
     with library_noise_to(place / "libraries.log"), Progress() as progress:
         summary = engine.run(config, place, [Path(other) for other in reuse], limit, progress, partition)
-    click.echo(json.dumps(summary.to_json(), ensure_ascii=False) if as_json else show(summary, place))
+    click.echo(
+        json.dumps(summary.to_json(), ensure_ascii=False) if as_json else show(summary, place, config.ontology.names)
+    )
     judge(summary, place, max_quarantined, fail_on_empty)
 
 

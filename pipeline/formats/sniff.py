@@ -23,6 +23,9 @@ def format_at(place: Path) -> str:
     """The name of the format of the dataset at `place`; raises `BadDataset` where nothing tells."""
     if not place.exists():
         raise BadDataset(f"{place}: no such file or folder; name a dataset")
+    if (place / "run.db").is_file():
+        datasets = [str(path) for path in sorted((place / "dataset").glob("*")) if path.is_dir()]
+        raise BadDataset(f"{place}: a run; name a dataset of it ({', '.join(datasets) or 'it has none'})")
     found = next(_told(place), None)
     if found is None:
         raise BadDataset(

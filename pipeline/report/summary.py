@@ -47,9 +47,10 @@ def in_one_line(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def show(summary: "Summary", out: Path) -> str:
-    """What a run did: pictures, objects, what was computed, what went."""
-    rows = [("pictures", f"{summary.pictures} of {summary.files} files")]
+def show(summary: "Summary", out: Path, asked: Sequence[str] = ()) -> str:
+    """What a run did: pictures, objects, classes of those asked for that are nowhere, what was computed, what went."""
+    empty = "" if summary.files else "; there is nothing in the source"
+    rows = [("pictures", f"{summary.pictures} of {summary.files} files{empty}")]
     if summary.partition:
         rows.append(("part", f"{summary.partition}; nothing is exported: --reuse all parts in a run of the whole"))
     if summary.films:
@@ -59,6 +60,7 @@ def show(summary: "Summary", out: Path) -> str:
         rows.append(("", _in_line(dataset["by_class"])))
         rows += sides.rows(dataset)
         rows += fidelity_rows(dataset)
+    rows.append(("not found", _nowhere(summary, asked)))
     what = _what(summary.pictures, summary.films)
     for stage, did in summary.stages.items():
         rate = f", {did['computed'] / did['seconds']:.1f}/s" if did["computed"] and did["seconds"] else ""
@@ -70,6 +72,15 @@ def show(summary: "Summary", out: Path) -> str:
     rows += corrections.rows(summary.corrections)
     rows += corrections.note_rows(summary.notes)
     return table(f"{out}", [row for row in rows if row[1]])
+
+
+def _nowhere(summary: "Summary", asked: Sequence[str], most: int = 5) -> str:
+    """The classes that no dataset has an object of; '' where every class has one, or nothing was exported."""
+    found = {name for dataset in summary.datasets.values() for name in dataset["by_class"]}
+    lost = [name for name in asked if name not in found]
+    if not lost or not summary.files or not summary.datasets:
+        return ""
+    return f"{len(lost)} of {len(asked)} classes: {', '.join(lost[:most])}{'...' if len(lost) > most else ''}"
 
 
 def _what(pictures: int, films: int) -> str:

@@ -9,11 +9,15 @@ from pipeline.stages.verify import words_of
 
 
 def warnings(config: Config, out: Path | None = None) -> list[str]:
-    """One line each; with `out`, also how class numbers shift against the run that is there."""
+    """One line each; with `out`, also what becomes otherwise than in the run that is there."""
     said = config.ontology.warnings() + _unknown_prompts(config) + _scores(config) + _second_opinions(config)
-    if out is not None and (out / "config.yaml").is_file():
-        said += _shifted(config, out)
-    return said
+    if out is None or not (out / "config.yaml").is_file():
+        return said
+    try:
+        before = load(out / "config.yaml")
+    except MaskletError:
+        return said
+    return said + _shifted(config, before, out) + _another_source(config, before, out) + _undone(config, before, out)
 
 
 def _unknown_prompts(config: Config) -> list[str]:
@@ -55,14 +59,29 @@ def _second_opinions(config: Config) -> list[str]:
     return lines
 
 
-def _shifted(config: Config, out: Path) -> list[str]:
-    """Numbers that stand for another class than in the run before."""
-    try:
-        before = load(out / "config.yaml").ontology.numbers()
-    except MaskletError:
+def _another_source(config: Config, before: Config, out: Path) -> list[str]:
+    """Another source: its dataset takes the place of the one that is there."""
+    was, now = before.source.path, config.source.path
+    if Path(was).absolute() == Path(now).absolute():
         return []
+    return [f"source: {out} is a run of {was}, and becomes one of {now}; with another --out there are both"]
+
+
+def _undone(config: Config, before: Config, out: Path) -> list[str]:
+    """Corrections that the run before heeded and this one does not name."""
+    if before.corrections is None or config.corrections is not None:
+        return []
+    given = ", ".join(before.corrections.paths)
+    again = f"corrections={given}" if len(before.corrections.paths) == 1 else f"corrections='[{given}]'"
+    return [f"corrections: what people decided about {out} is no part of this run; say {again} to keep it"]
+
+
+def _shifted(config: Config, before: Config, out: Path) -> list[str]:
+    """Numbers that stand for another class than in the run before."""
     now = {number: name for name, number in config.ontology.numbers().items()}
-    moved = [f"{k} was {name!r}, is {now[k]!r}" for name, k in before.items() if now.get(k, name) != name]
+    moved = [
+        f"{k} was {name!r}, is {now[k]!r}" for name, k in before.ontology.numbers().items() if now.get(k, name) != name
+    ]
     if not moved:
         return []
     advice = "a model trained on the old ones will name things wrongly; give the classes an `id`, or add new ones last"

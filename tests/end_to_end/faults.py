@@ -76,10 +76,11 @@ class Sites:
         os.write(self.log, f"{name}\n".encode())
         if here and self.when == "before":
             self.action()
-        out = call()
-        if here and self.when == "after":
-            self.action()
-        return out
+        try:
+            return call()
+        finally:
+            if here and self.when == "after":
+                self.action()
 
 
 class _Connection(sqlite3.Connection):

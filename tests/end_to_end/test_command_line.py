@@ -50,11 +50,15 @@ def contents(folder):
     ("words", "code", "said"),
     [
         (["run"], 2, "name a source, a config or both, as in: masklet run photos/ --ontology 'dog, cat'"),
-        (["run", "one", "two"], 2, "name a source, a config or both"),
-        (["run", "pictures", "empty"], 2, "name a source, a config or both"),
+        (["run", "one", "two"], 2, "masklet: one: no such folder or file, and no config"),
+        (["run", "demo", "picturs/"], 2, "masklet: picturs/: no such folder or file, and no config"),
+        (["run", "demo", "picturs/"], 2, "did you mean pictures?"),
+        (["run", "photos_yolo", "pictures"], 2, "did you mean photos_yolox?"),
+        (["run", "demo", "futsal"], 2, "name one config; there are 2: demo, futsal..."),
+        (["run", "pictures", "empty"], 2, "name one source (a folder, a file, or a .txt with one path a line); there"),
         (["run", "pictures"], 2, "masklet: ontology: missing"),
         (["run", "pictures", "--ontology", "dog", "detect.model=nobody"], 11, "masklet: nobody: no such folder"),
-        (["run", "no_such_config"], 2, "masklet: no_such_config: no such file"),
+        (["run", "no_such_config"], 2, "masklet: no_such_config: no such folder or file, and no"),
         (["walk"], 2, "No such command"),
         ([*RUN, "--sauce", "x"], 2, "No such option"),
         ([*RUN, "--limit", "0"], 2, "--limit"),
@@ -64,6 +68,7 @@ def contents(folder):
         ([*RUN, "detect={backend: 'nowhere:Nobody'}"], 2, "cannot be imported"),
         ([*RUN, "export.formats=[papyrus]"], 2, "no format 'papyrus'"),
         ([*RUN, "--ontology", "missing.yaml"], 2, "missing.yaml"),
+        ([*RUN, "--ontology", "{dog: {treshold: 1}}"], 2, "dog.treshold: unknown key; did you mean threshold?"),
         ([*RUN, "--ontology", "half.yaml"], 2, "half.yaml:1: "),  # half of a character
         ([*RUN, "--source", "nowhere"], 2, "masklet: source.path: nowhere: no such file or folder"),
         ([*RUN, "--source", ""], 2, "masklet: source.path: missing"),
@@ -73,7 +78,8 @@ def contents(folder):
         ([*RUN, "--out", "/proc/run"], 2, "masklet: /proc/run: cannot be written"),  # where nobody may write
         (["status", "nowhere"], 2, "'nowhere' does not exist"),
         (["status", "pictures"], 2, "masklet: pictures: no run.db there"),
-        (["export", "pictures", "--format", "coco"], 2, "masklet: "),
+        (["export", "pictures", "--format", "coco"], 2, "masklet: pictures: no run.db there"),
+        (["report", "pictures"], 2, "masklet: pictures: no run.db there; name the folder of a run"),
         ([*RUN, "--max-quarantined", "0"], 0, ""),
         ([*RUN, "--source", "empty"], 0, ""),
         ([*RUN, "--source", "empty", "--fail-on-empty"], 4, "masklet: no picture or film reached the dataset"),
@@ -255,6 +261,17 @@ def test_results_go_to_stdout_and_json_is_all_there_is(words):
 
 
 @pytest.mark.usefixtures("pictures")
+@pytest.mark.usefixtures("finished")
+def test_a_folder_beside_the_one_that_is_meant():
+    assert here("status", ".").stderr == "masklet: .: no run.db there; name the folder of a run, such as run\n"
+    assert here("validate", "run").stderr == "masklet: run: a run; name a dataset of it (run/dataset/coco)\n"
+
+
+def test_the_help_has_each_command_in_a_whole_sentence():
+    for words in ([], ["models"], ["corrections"]):
+        assert "..." not in here(*words, "--help").stdout.partition("Commands:")[2].replace("Studio...", "")
+
+
 def test_warnings_go_to_stderr():
     said = here(*RUN, "--ontology", "dog, Dog", "--json")
     assert json.loads(said.stdout)["pictures"] == 3

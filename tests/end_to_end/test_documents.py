@@ -21,6 +21,7 @@ DOCUMENTS = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
 NOT_RUN = {
     "python3 -m venv": "installs from an index",
     "./check": "runs these tests",
+    "masklet demo": "half a minute: the first command of CI, and tests/test_docs.py with fewer pictures",
     "masklet models fetch": "downloads",
     "masklet models convert": "needs a file of Meta's: tests/checkpoints/test_meta_sam2.py",
     "masklet run demo detect.backend=blobs:Blobs": "needs the page's file: tests/test_docs.py",
@@ -39,6 +40,10 @@ STANDS_FOR = {
     "check ...": "check photos/ --ontology 'dog, cat'",
     "run CONFIG SOURCE select.calibration": "run florence2_sam2 photos/ --ontology toyworld select.calibration",
     "min_count.dog": "min_count.ring",
+    "report outputs/demo": "report outputs/photos",
+    "outputs/demo/scenes/images": "photos/",
+    "import edited.json --run RUN": "import outputs/photos/dataset/coco --run outputs/photos",
+    "calibrate RUN --corrections": "calibrate outputs/corrected --corrections",
     "DATASET OUT": "outputs/photos/dataset/coco OUT",
     "DATASET": "outputs/photos/dataset/coco",
     "RUN": "outputs/photos",
@@ -114,6 +119,12 @@ def desk(tmp_path_factory):
         said = here("convert", "outputs/photos/dataset/coco", "coco64", "--to", "coco")
         assert said.returncode == 0, said.stderr
         ran("masklet calibrate outputs/run --truth toys/truth.json")
+        (pets,) = (text for language, text in blocks(HOME / "docs/adding-a-class.md") if language == "yaml")
+        Path("pets.yaml").write_text(pets)
+        every = "--run outputs/run --accept --out corrections/every.jsonl"
+        ran(f"masklet corrections import outputs/run/dataset/coco {every}")
+        corrected = "--ontology toyworld --out outputs/corrected corrections=corrections"
+        ran(f"masklet run grounding_dino_sam2 photos/ {corrected} --reuse outputs/run")
     return place
 
 

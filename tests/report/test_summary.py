@@ -115,7 +115,21 @@ def test_what_a_format_cannot_keep():
 
 
 def test_a_run_over_nothing():
-    assert words(show(Summary(), OUT)) == ["outputs/run", "pictures 0 of 0 files"]
+    assert words(show(Summary(), OUT)) == ["outputs/run", "pictures 0 of 0 files; there is nothing in the source"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "row"),
+    [
+        (("dog", "cat"), []),
+        (("dog", "cta", "cat"), ["not found 1 of 3 classes: cta"]),
+        (("dog", *"abcdef"), ["not found 6 of 7 classes: a, b, c, d, e..."]),
+    ],
+)
+def test_classes_that_are_nowhere(asked, row):
+    summary = Summary(files=1, datasets={"coco": COCO, "sav": COCO})
+    assert [line for line in words(show(summary, OUT, asked)) if line.startswith("not found")] == row
+    assert "not found" not in show(Summary(files=1), OUT, asked)  # nothing was exported
 
 
 def test_many_classes_are_not_all_listed():

@@ -100,6 +100,27 @@ def test_numbers_that_shift_against_the_run_that_is_there(then, now, moved):
     assert all("`id`" in line for line in told)  # and how to mend it
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        (["source.path=a"], ["source.path=a"], ""),
+        (["source.path=a/"], ["source.path=./a"], ""),  # the same place
+        (["source.path=a"], ["source.path=b"], "source: run is a run of a, and becomes one of b; with another --out"),
+        ([], ["corrections=people"], ""),
+        (["corrections=people"], ["corrections=people"], ""),
+        (["corrections=people"], [], "corrections: what people decided about run is no part of this run; say corr"),
+    ],
+)
+def test_what_is_lost_of_the_run_that_is_there(then, now, said):
+    for place in ("a", "b", "people", "run"):
+        Path(place).mkdir()
+    usual = ["ontology=dog", "detect.backend=fake", "segment.backend=fake", "source.path=a"]
+    text = load(None, [*usual, *then]).to_yaml({"masklet": "0.1"})
+    Path("run/config.yaml").write_text(text, encoding="utf-8")
+    told = warnings(load(None, [*usual, *now]), Path("run"))
+    assert [line.startswith(said) for line in told] == [True] * bool(said)
+
+
 @pytest.mark.parametrize("content", [None, "", "a: [", "ontology: 3", "detect: {backend: gone:Finder}"])
 def test_no_run_there_or_none_that_can_be_read(content):
     Path("run").mkdir()

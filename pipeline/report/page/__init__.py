@@ -127,7 +127,8 @@ def command(run: Path, config: Config) -> str:
     there = config.corrections.paths[0] if config.corrections else ""
     folder = there if there and not there.endswith(".jsonl") else "corrections"
     again = f"masklet run {shlex.quote(str(run / 'config.yaml'))} --out {shlex.quote(str(run))}"
-    more = "" if there == folder else f" corrections={shlex.quote(json.dumps(folder))}"
+    said = folder if folder == "corrections" else shlex.quote(json.dumps(folder))  # YAML takes "1" for a number
+    more = "" if there == folder else f" corrections={said}"
     return f"mkdir -p {shlex.quote(folder)}\nmv ~/Downloads/corrections-*.jsonl {shlex.quote(folder)}\n{again}{more}"
 
 
