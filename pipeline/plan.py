@@ -50,15 +50,15 @@ def survey(
 ) -> Survey:
     """Look at every file, or remember what looking has shown; of files with the same bytes the first by name stays.
 
-    With a limit, no file is looked at behind the last one that is wanted. `tick` is called after every file, and may
-    raise. A part is taken of what is kept.
+    With a limit, no file is looked at behind the last one that is wanted. `tick` is called after every file, and with
+    every frame of a film, and may raise. A part is taken of what is kept.
     """
     clips: dict[str, Clip] = {}
     hashes: dict[str, int] = {}
     reels: list[Reel] = []
     aside = []
     damaged: dict[str, str] = {}
-    with closing(_seen(sources.files(config.source, apart_from=out), config, store, part)) as looking:
+    with closing(_seen(sources.files(config.source, apart_from=out), config, store, part, tick)) as looking:
         for file, what in looking:
             tick()
             if what.reason or (what.film is not None and config.track is None):
@@ -124,7 +124,7 @@ def _unfit_name(clip: Clip) -> str:
 
 
 def _seen(
-    files: Sequence[File], config: Config, store: Store, part: Part | None
+    files: Sequence[File], config: Config, store: Store, part: Part | None, tick: Callable[[], None]
 ) -> Generator[tuple[File, Seen], None, None]:
     """What is known of each file; those that are new or were written since are looked at when their turn comes."""
     source, films_too = config.source, config.track is not None
@@ -146,7 +146,7 @@ def _seen(
             store.remember_files((path, stamps[path], what.to_json()) for path, what in new.items() if what.lasting)
         new.clear()
 
-    with closing(sources.look(unknown, source, films_too, hashed, part)) as looking:
+    with closing(sources.look(unknown, source, films_too, hashed, part, tick)) as looking:
         try:
             for file in files:
                 if file.path not in new_ones:

@@ -7,7 +7,7 @@ as the shell does, and linked folders are not followed (they can go round in cir
 import os
 import re
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -177,17 +177,23 @@ def printable(name: str) -> str:
 
 
 def look(
-    wanted: list[File], source: Source, films_too: bool, pixels_too: bool = False, part: Part | None = None
+    wanted: list[File],
+    source: Source,
+    films_too: bool,
+    pixels_too: bool = False,
+    part: Part | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[File, Seen], None, None]:
     """Read each file once: hash it and read its header; decode a film, if `films_too`. In the order given.
 
     With `pixels_too` a picture is decoded, and its perceptual hash is known. A film of another `part` is not decoded.
+    `tick` is called with every frame of a film, in any thread, and may raise.
     """
     pool = ThreadPoolExecutor(LOOKING, thread_name_prefix="look")
     waiting: deque[tuple[File, Future[Seen]]] = deque()
     try:
         for file in wanted:
-            waiting.append((file, pool.submit(_look, file, source, films_too, pixels_too, part)))
+            waiting.append((file, pool.submit(_look, file, source, films_too, pixels_too, part, tick)))
             if len(waiting) > 2 * LOOKING:
                 first, seen = waiting.popleft()
                 yield first, seen.result()
@@ -197,17 +203,19 @@ def look(
         pool.shutdown(cancel_futures=True)
 
 
-def _look(file: File, source: Source, films_too: bool, pixels_too: bool, part: Part | None) -> Seen:
+def _look(
+    file: File, source: Source, films_too: bool, pixels_too: bool, part: Part | None, tick: Callable[[], None]
+) -> Seen:
     try:
         if Path(file.path).is_dir() and source.frame_folders_fps is not None:
             if other := _of_another(file, part):
                 return other
-            return _film(file, films.folder(file.path, source.frame_folders_fps, source.max_pixels))
+            return _film(file, films.folder(file.path, source.frame_folders_fps, source.max_pixels, tick))
         content = media.read_bytes(file.path)
         probe = media.probe(content, source.max_pixels)
     except BadMedia as error:
         if error.reason == "film" and films_too:
-            return _of_another(file, part) or _look_at_film(file, source)
+            return _of_another(file, part) or _look_at_film(file, source, tick)
         return Seen(reason=error.reason, detail=error.detail)
     hashes = {choose.HASH: _hash(content, source)} if pixels_too else {}
     return Seen(records.clip_id(content), probe.size_hw, probe.rewrite, hashes=hashes)
@@ -227,9 +235,9 @@ def _hash(content: bytes, source: Source) -> str:
         return ""
 
 
-def _look_at_film(file: File, source: Source) -> Seen:
+def _look_at_film(file: File, source: Source, tick: Callable[[], None]) -> Seen:
     try:
-        return _film(file, films.probe(file.path, source.max_pixels))
+        return _film(file, films.probe(file.path, source.max_pixels, tick))
     except BadMedia as error:
         return Seen(reason=error.reason, detail=error.detail)
 

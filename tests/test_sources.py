@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filming import drawn, film_file, frames_folder
 from PIL import Image
 
 from pipeline import media, plan, sources
 from pipeline.choose import Rules
 from pipeline.config import Run
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Interrupted
 from pipeline.films import Film
 from pipeline.reasons import PICTURES
 from pipeline.records import Frame
@@ -418,3 +419,19 @@ def test_only_some_files(only, seen):
 def test_a_pattern_that_is_none():
     with pytest.raises(ValueError, match=r"'\(' is no pattern: missing \)"):
         Source(path="photos", only="(")
+
+
+@pytest.mark.parametrize("made", [film_file, frames_folder])
+def test_looking_at_a_film_ends_with_the_frame_at_which_that_is_asked_for(made):
+    asked = []
+
+    def tick():
+        asked.append(1)
+        if len(asked) == 3:
+            raise Interrupted("stopped", 15)
+
+    made(Path("films/f.mkv") if made is frames_folder else Path("f.mkv"), [drawn(number) for number in range(9)])
+    source = Source(path=".", frame_folders_fps=24)
+    with pytest.raises(Interrupted):
+        list(sources.look(sources.files(source), source, films_too=True, tick=tick))
+    assert len(asked) == 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import media
-from pipeline.errors import BadMedia, first_line, out_of_memory
+from pipeline.errors import BadMedia, MaskletError, first_line, out_of_memory
 from pipeline.records import Clip
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def opened(path: str) -> Iterator[tuple["InputContainer", list[str]]]:
                 if not container.streams.video:
                     raise BadMedia("not_a_picture", "a file without pictures: sound")
                 yield container, []
-        except BadMedia:
+        except MaskletError:
             raise
         except Exception as error:
             if out_of_memory(error):

@@ -1,6 +1,6 @@
 """What decoding a film once shows: its frames, their times, its scenes, and what is damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,12 +60,16 @@ class Film:
         return cls(tuple(frames), tuple(cuts), damaged)
 
 
-def probe(path: str, max_pixels: int = media.MAX_PIXELS) -> Film:
-    """Decode a film once. Raises `BadMedia` where no frame can be had."""
+def probe(path: str, max_pixels: int = media.MAX_PIXELS, tick: Callable[[], None] = lambda: None) -> Film:
+    """Decode a film once; `tick` is called with every frame, and may raise.
+
+    Raises `BadMedia` where no frame can be had.
+    """
     frames: list[Frame] = []
     changes = _Changes()
     with opened(path) as (container, trouble):
         for picture in decoded(container, trouble):
+            tick()
             size_hw = upright(picture)
             if size_hw[0] * size_hw[1] > max_pixels:
                 shown = f"{size_hw[0]} x {size_hw[1]} (h x w) pixels"
@@ -157,10 +161,11 @@ def _damage(trouble: list[str], decoded: int, claimed: int) -> str:
     return ""
 
 
-def folder(place: str, fps: float, max_pixels: int = media.MAX_PIXELS) -> Film:
+def folder(place: str, fps: float, max_pixels: int = media.MAX_PIXELS, tick: Callable[[], None] = lambda: None) -> Film:
     """A film in pictures, by the numbers in their names (`numbered`), so many numbers a second.
 
-    What is no picture is a frame that is missing, and told in `damaged`. Raises `BadMedia` where there is none.
+    What is no picture is a frame that is missing, and told in `damaged`. `tick` is called with every frame, and may
+    raise. Raises `BadMedia` where there is none.
     """
     cv2 = pixels.opencv()
     frames: list[Frame] = []
@@ -169,6 +174,7 @@ def folder(place: str, fps: float, max_pixels: int = media.MAX_PIXELS) -> Film:
     files = numbered(Path(place))
     first = next(iter(files), 0)
     for number, path in files.items():
+        tick()
         try:
             rgb = media.decode(media.read_bytes(str(path)), max_pixels)
         except BadMedia as error:
