@@ -163,10 +163,14 @@ class GroundedSAM2(_base()):  # type: ignore[misc]
 
 def _save(picture: Any, path: Path) -> None:
     """An array (blue first) or a Pillow image as PNG, which loses nothing; raises `ConfigError` for anything else."""
-    if hasattr(picture, "save"):
-        picture.convert("RGB").save(path)
-    elif not getattr(picture, "shape", None) or not pixels.opencv().imwrite(str(path), picture):
-        raise ConfigError(f"predict: want a path, an array or a Pillow image, got {type(picture).__name__}")
+    cv2 = pixels.opencv()
+    try:
+        if hasattr(picture, "save"):
+            picture.convert("RGB").save(path)
+        elif not getattr(picture, "shape", None) or not cv2.imwrite(str(path), picture):
+            raise ConfigError(f"predict: want a path, an array or a Pillow image, got {type(picture).__name__}")
+    except cv2.error as error:
+        raise ConfigError(f"predict: an array of the shape {picture.shape} is no picture") from error
 
 
 def _laid_out(run: "api.Run", out: Path) -> None:

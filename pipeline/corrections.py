@@ -3,6 +3,7 @@
 Knows lines, not rows: which row a line is about is `decisions`'. docs/corrections.md describes the format.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,8 @@ class Correction(BaseModel):
 class Corrections:
     """The lines of some files and folders, in the order of paths as given, of files by name, and of lines.
 
+    Names are compared without their suffix and numbers in them by size, so that `a (1).jsonl`, which a browser makes of
+    a second `a.jsonl`, comes after it.
     Read when they are first looked at. Paths are taken from the working folder, as `source.path` is.
     """
 
@@ -175,15 +178,25 @@ def _misplaced(line: Correction, classes: Sequence[str]) -> str:
 def _files(path: str, problems: list[str]) -> list[Path]:
     place = Path(path)
     if place.is_dir():
-        return sorted(place.glob("*.jsonl"))
+        return sorted(place.glob("*.jsonl"), key=_by_name)
     if not place.is_file():
         problems.append(f"corrections: {path}: no such file or folder; make it, or take it out of the config")
         return []
     return [place]
 
 
+def _by_name(file: Path) -> tuple[list[str | int], str]:
+    parts = re.split("([0-9]+)", file.stem)  # every second one is a number
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)], file.name
+
+
 def _read(file: Path, problems: list[str]) -> Iterator[Correction]:
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        problems.append(f"corrections: {file}: cannot be read: {error.strerror}")
+        return
+    for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         where = f"{file} line {number}"
@@ -230,12 +243,13 @@ def _effective(lines: Sequence[Correction]) -> list[Correction]:
 def _in_order(lines: Sequence[Correction], size_hw: tuple[int, int]) -> list[Correction]:
     """What is added first, then the others: where they touch as they stand, else by what they say."""
     added = sorted((line for line in lines if line.do == "add"), key=_words)
-    groups: list[list[tuple[int, Correction]]] = []
+    groups: list[list[tuple[int, Correction, Box | None]]] = []
     for number, line in enumerate(one for one in lines if one.do != "add"):
-        near = [group for group in groups if any(_touch(line, other, size_hw) for _, other in group)]
+        own = line.extent(size_hw)
+        near = [group for group in groups if any(_touch(line, own, other, its) for _, other, its in group)]
         groups = [group for group in groups if all(group is not one for one in near)]
-        groups.append(sorted([*(one for group in near for one in group), (number, line)], key=lambda pair: pair[0]))
-    ordered = sorted(([line for _, line in group] for group in groups), key=lambda group: list(map(_words, group)))
+        groups.append(sorted([*(one for group in near for one in group), (number, line, own)], key=lambda one: one[0]))
+    ordered = sorted(([line for _, line, _ in group] for group in groups), key=lambda group: list(map(_words, group)))
     return [*added, *(line for group in ordered for line in group)]
 
 
@@ -243,9 +257,8 @@ def _words(line: Correction) -> bytes:
     return orjson.dumps(line.meant(), option=orjson.OPT_SORT_KEYS)
 
 
-def _touch(a: Correction, b: Correction, size_hw: tuple[int, int]) -> bool:
-    """Whether two lines may be about one object: their boxes meet, or one of them names no box."""
-    one, two = a.extent(size_hw), b.extent(size_hw)
+def _touch(a: Correction, one: Box | None, b: Correction, two: Box | None) -> bool:
+    """Whether two lines may be about one object: their extents meet, or one of them has none."""
     if one is None or two is None or (a.track is not None and a.track == b.track):
         return True
     return one[0] <= two[2] and two[0] <= one[2] and one[1] <= two[3] and two[1] <= one[3]

@@ -19,6 +19,9 @@ from pipeline.records import Instances, uids
 SAME_IOU = 0.5
 """Boxes that overlap so much are of one row, and masks of one class of one object: COCO's lowest threshold of a hit."""
 
+TWIN_IOU = {True: 0.7, False: 0.5}
+"""Masks of one class, of one prompt or of two, that overlap so much are one object: dedupe's own limits."""
+
 
 @dataclass(slots=True)
 class Object:
@@ -187,17 +190,20 @@ def _twins(found: Instances, objects: Sequence[Object]) -> dict[int, int]:
     """Rows that nobody decided about, of the class and at the place of one decided about: row -> that one's row.
 
     Without them, what a person rejected or called otherwise would come back as its twin, which dedupe had taken away.
+    Those of a row that was accepted as it is dedupe takes away once more.
     """
     decided_rows = {one.row: one for one in objects if one.row is not None}
-    codes = found.masks or (None,) * len(found)
+    changed = [row for row, one in decided_rows.items() if one.rejected or one.is_changed]
+    codes, prompts = found.masks or (None,) * len(found), found.prompts or ("",) * len(found)
     out: dict[int, int] = {}
-    for row in decided_rows:
+    for row in changed:
         others = [other for other in range(len(found)) if other not in decided_rows and other not in out]
         alike = [other for other in others if found.names[other] == found.names[row] and codes[other]]
         code = codes[row]
         if code and alike:
             iou = masks.iou([code], [codes[other] or masks.NOTHING for other in alike], found.size_hw)[0]
-            out |= {other: row for other, share in zip(alike, iou, strict=True) if share >= SAME_IOU}
+            limits = [TWIN_IOU[prompts[other] == prompts[row]] for other in alike]
+            out |= {other: row for other, share, least in zip(alike, iou, limits, strict=True) if share >= least}
     return out
 
 

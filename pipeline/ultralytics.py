@@ -4,14 +4,14 @@ from pipeline.ultralytics import auto_annotate
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import api
 from pipeline.detectors import DETECTORS
 from pipeline.detectors.yolo_network import opened
-from pipeline.errors import ConfigError, ModelMissing
+from pipeline.errors import BadRecord, ConfigError, ModelMissing
 from pipeline.formats import without_crowds
 from pipeline.formats.yolo import polygon_rows
 from pipeline.process import write_whole
@@ -62,14 +62,23 @@ def auto_annotate(
     if not wanted:
         raise ConfigError(f"classes: {classes}: the model has 0 to {len(asked) - 1}")
     run = api.annotate(source, wanted, None, out / RUN, options=words)
-    for name, lines in _labels(run, numbers):
+    write_labels(_labels(run, numbers), out)
+    return run
+
+
+def write_labels(labels: Iterable[tuple[str, str]], out: Path) -> None:
+    """Write each file that has lines, and take away those without; raises `BadRecord` for one of two pictures."""
+    names: set[str] = set()
+    for name, lines in labels:
+        if name in names:
+            raise BadRecord(f"{out / name}: two pictures would have this file of labels; rename one")
+        names.add(name)
         label = out / name
         label.parent.mkdir(parents=True, exist_ok=True)
         if lines:
             write_whole(label, lines)
         else:
             label.unlink(missing_ok=True)
-    return run
 
 
 def _known(words: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

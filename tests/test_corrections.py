@@ -101,6 +101,20 @@ def test_a_path_that_is_not_there():
         Corrections(["nowhere"]).lines  # noqa: B018
 
 
+def test_what_cannot_be_read_is_named():
+    corrections = written(line("accept"))
+    Path("corrections/b.jsonl").mkdir()
+    with pytest.raises(ConfigError, match=r"^corrections: corrections/b.jsonl: cannot be read: Is a directory$"):
+        corrections.lines  # noqa: B018
+
+
+def test_what_a_browser_numbers_comes_later():
+    names = ["a-1", "a-1 (1)", "a-1 (2)", "a-1 (10)", "a-2", "a-10", "a-10(1)", "b"]
+    for name in reversed(names):
+        corrections = written(line("accept"), name=f"corrections/{name}.jsonl")
+    assert [one.where.removesuffix(".jsonl line 1") for one in corrections.lines] == [f"corrections/{n}" for n in names]
+
+
 def test_files_come_by_name_and_lines_in_order():
     written(line("relabel", **{"class": "cat"}), name="corrections/b.jsonl")
     corrections = written(line("accept"), line("reject", picture=B), "")
@@ -151,6 +165,14 @@ def test_the_order_of_lines_about_different_objects_does_not_matter():
         order = [one for one in lines if one["do"] in ("accept", "relabel")]
         same = digest(written(*plain).of(A, SIZE_HW)) == wanted
         assert same == (order[0]["do"] == "accept")  # these two touch: they stand as they were said
+
+
+def test_where_a_line_points_is_looked_up_once(monkeypatch):
+    """Not for each pair of lines: a picture may have a thousand."""
+    corrections = written(*(line("accept", (x, 1, x + 1, 9)) for x in range(20)))
+    asked, extent = [], Correction.extent
+    monkeypatch.setattr(Correction, "extent", lambda one, size_hw: asked.append(one) or extent(one, size_hw))
+    assert len(corrections.of(A, SIZE_HW)) == len(asked) == 20
 
 
 def test_what_a_line_says_counts_and_who_said_it_does_not():

@@ -1,5 +1,7 @@
 """Which row a correction is about, and what becomes of it."""
 
+from dataclasses import replace
+
 import pytest
 from drawing import instances, square
 
@@ -119,16 +121,18 @@ def test_to_reject_what_is_not_there_is_no_fault():
 
 
 @pytest.mark.parametrize(
-    ("found", "too"),
+    ("found", "prompts", "do", "too"),
     [
-        ([("dog", LEFT), ("dog", NEAR, 0.5)], {1: 0}),  # dedupe had taken it away
-        ([("dog", LEFT), ("cat", NEAR)], {}),
-        ([("dog", LEFT), ("dog", RIGHT)], {}),
-        ([("dog", LEFT), ("dog", HALF)], {1: 0}),  # the very limit
+        ([("dog", LEFT), ("dog", NEAR, 0.5)], ("dog", "dog"), "reject", {1: 0}),  # dedupe had taken it away
+        ([("dog", LEFT), ("cat", NEAR)], ("dog", "cat"), "reject", {}),
+        ([("dog", LEFT), ("dog", RIGHT)], ("dog", "dog"), "reject", {}),
+        ([("dog", LEFT), ("dog", HALF)], ("dog", "dog"), "reject", {}),  # both are in the dataset
+        ([("dog", LEFT), ("dog", HALF)], ("dog", "a puppy"), "reject", {1: 0}),  # dedupe's limit for two prompts
+        ([("dog", LEFT), ("dog", NEAR)], ("dog", "dog"), "accept", {}),  # dedupe's business, as before
     ],
 )
-def test_a_twin_goes_with_its_row(found, too):
-    assert decided("p", rows(*found), [line("reject")], {"dog"}).too == too
+def test_a_twin_goes_with_its_row(found, prompts, do, too):
+    assert decided("p", replace(rows(*found), prompts=prompts), [line(do)], {"dog"}).too == too
 
 
 def test_a_twin_that_was_decided_about_stays():

@@ -125,8 +125,9 @@ class _Comparison:
     ) -> Iterator[tuple[int, int]]:
         """Which object is which: by uid, then by overlap."""
         extra = self.now.found[0].extra or ({},) * len(after)
+        uids = [str(said.get("uid")) for said in extra]  # anything, in a dataset of others
         by_uid = {one.uid: row for row, one in enumerate(before)}
-        sure = {by_uid.pop(extra[row]["uid"]): row for row in rows if extra[row].get("uid") in by_uid}
+        sure = {by_uid.pop(uids[row]): row for row in rows if uids[row] in by_uid}
         yield from sure.items()
         left = [row for row in range(len(before)) if row not in sure]
         others = [row for row in rows if row not in sure.values()]

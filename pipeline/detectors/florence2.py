@@ -128,10 +128,10 @@ class _Florence2:
         if not texts:
             return [empty(picture.size_hw) for picture in pictures]
         size, many = self.calls.shapes.look, len(self.views)
-        shown = [view.of(picture) for picture in pictures for view in self.views]
+        shown = [(picture, view) for picture in pictures for view in self.views]
         found: list[Instances] = []
-        for start in range(0, len(shown), size):
-            found += self._found(shown[start : start + size], texts)
+        for start in range(0, len(shown), size):  # a smaller view is a larger array: few at a time
+            found += self._found([view.of(picture) for picture, view in shown[start : start + size]], texts)
         parts = [found[start : start + many] for start in range(0, len(found), many)]
         return [
             as_one(part, self.views, picture.size_hw, self.options.agreed)

@@ -132,7 +132,10 @@ def _name(data: Mapping[str, Any], side: str) -> str:
     if isinstance(data.get("name"), str):
         return checked(foreign.text(data, "name"))
     key = IMAGE if IMAGE in data else next((key for key, value in data.items() if isinstance(value, str)), IMAGE)
-    address = urlparse(foreign.text(data, key))
+    try:
+        address = urlparse(foreign.text(data, key))
+    except ValueError as error:
+        raise BadRecord(f"{key} is no address: {error}", "give the picture's path") from error
     local = parse_qs(address.query).get("d")
     path = PurePosixPath(local[-1] if local else unquote(address.path))
     parts = path.parts[path.parts.index("images") + 1 :] if "images" in path.parts else (path.name,)
@@ -160,7 +163,7 @@ def _row(region: dict[str, Any], size_hw: masks.Size, names: frozenset[str]) -> 
     if said != size_hw:
         raise BadRecord(f"was drawn at {short(said)} (h, w), the picture has {size_hw}")
     labels = value.get(kind)
-    if not isinstance(labels, list) or not labels or labels[0] not in names:
+    if not isinstance(labels, list) or not labels or not isinstance(labels[0], str) or labels[0] not in names:
         raise BadRecord(f"its label {short(labels)} is no class of the labelling interface", "add it there")
     code, bbox = _shape(kind, value, size_hw)
     extra = extra_of(region.get("meta"), "label_studio", region=str(region.get("id")))

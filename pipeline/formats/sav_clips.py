@@ -69,7 +69,7 @@ def write_clips(
         side.write(sav_sidecar.head(numbers))
         if listed:
             lists(listed)
-        for video_id, name, clip in with_ids(clips):
+        for video_id, name, clip in with_ids(clips, told):
             found = masklets(clip, numbers)
             seen = [one for one in found if any(row is not None for row in one.rows)]
             unseen += len(found) - len(seen)
@@ -84,18 +84,21 @@ def write_clips(
     return {UNSEEN: unseen} if unseen else {}
 
 
-def with_ids(clips: Iterable[Clip]) -> Iterator[tuple[str, str, Clip]]:
+def with_ids(
+    clips: Iterable[Clip], told: Callable[[Clip], Clip] = lambda clip: clip
+) -> Iterator[tuple[str, str, Clip]]:
     """Each clip with its id and its name in the dataset, in the order given: (id, name, clip).
 
     The id is the name without its suffix, which a folder has not. Of two that would have one id, the later moves into
-    the folder `2`, or the next one; so does a clip whose id is where the picture or a frame of another is.
+    the folder `2`, or the next one; so does a clip whose id is where the picture or a frame of another is, numbered as
+    `told` does.
     """
     taken: set[str] = set()
     for name, clip in named(clips):
         first = video_id(frames_folder(name, clip) if clip.is_film else stem(name))
         in_a_file = clip.is_film and not in_pictures(clip)
         for choice in (f"{number}/{first}" if number > 1 else first for number in count(1)):
-            pictures = () if in_a_file else (f"{choice}/{frame.index:05d}" for frame in clip.frames)
+            pictures = () if in_a_file else (f"{choice}/{frame.index:05d}" for frame in told(clip).frames)
             places = {choice, *pictures}
             if taken.isdisjoint(places):
                 break

@@ -25,7 +25,7 @@ class Track(ModelStage):
     options: TrackerOptions
     device: Device
     name = "track"
-    VERSION = 2
+    VERSION = 3
     follows = True
 
     def identity(self) -> dict[str, Any]:

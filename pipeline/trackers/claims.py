@@ -66,7 +66,7 @@ def shared(
     """Give what rivals claim to the one that it is nearer to, or to both if neither; objects are known by numbers.
 
     A piece that is less than `rest` of its owner, in a part that is the other's, goes to the other: it is what the
-    border between them has cut off. The order of objects changes nothing.
+    border between them has cut off. Of several others the nearest gets it. The order of objects changes nothing.
     """
     pairs = [(a, b, claims[a] & claims[b]) for a, b in combinations(sorted(claims), 2)]
     pairs = [(a, b, both) for a, b, both in pairs if both.any() and rivals(a, b)]
@@ -75,12 +75,19 @@ def shared(
     for a, b, both in pairs:
         own[a] = own[a] & ~(both & (away[a] > away[b]))
         own[b] = own[b] & ~(both & (away[b] > away[a]))
+    moved = [
+        (one, other, part & own[one])
+        for a, b, both in pairs
+        for part in _parts(both)
+        for one, other in ((a, b), (b, a))
+        if _share(part, own[one]) < rest <= _share(part, own[other])
+    ]
     out = dict(own)
-    for a, b, both in pairs:
-        for part in _parts(both):
-            for one, other in ((a, b), (b, a)):
-                if _share(part, own[one]) < rest <= _share(part, own[other]):
-                    out[one], out[other] = out[one] & ~part, out[other] | (part & own[one])
+    for one, _, piece in moved:
+        out[one] = out[one] & ~piece
+    for one, other, piece in moved:
+        nearer = [also & (away[third] < away[other]) for giver, third, also in moved if giver == one]
+        out[other] = out[other] | (piece & ~np.logical_or.reduce(nearer))
     return out
 
 

@@ -77,11 +77,15 @@ class Sam2Tracker:
         return shared(claims, lambda number: from_place(was[number]), partial(self._rivals, now), self.rules.rest)
 
     def _rivals(self, now: Lives, one: int, other: int) -> bool:
-        """Whether two objects are two things: they lay apart, or one was there when the other was lost."""
+        """Whether two objects are two things: they lay apart, or one was there when the other was lost.
+
+        Of one that is looked out for no more nobody knows: it may be what was born since.
+        """
         in_sight = [number for number in (one, other) if number in now.places]
         if len(in_sight) < 2:
             away = other if one in in_sight else one
-            return bool(in_sight) and not may_be(now.lives[in_sight[0]], now.lives[away])
+            known = bool(in_sight) and away in now.lives
+            return known and not may_be(now.lives[in_sight[0]], now.lives[away])
         a, b = now.places[one], now.places[other]
         return bool((a & b).sum() < self.rules.covered * min(a.sum(), b.sum()))
 

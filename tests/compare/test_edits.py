@@ -78,6 +78,12 @@ def test_an_object_is_known_by_its_uid_wherever_it_went():
     assert (line.do, line.uid, line.box_was) == ("mask", uid, (1, 1, 11, 11))
 
 
+def test_a_uid_of_another_kind_is_none():
+    rows = picture("a.png", f"dog {LEFT}", f"cat {RIGHT}")
+    rows = replace(rows, found=(replace(rows.found[0], extra=({"uid": ["x"]}, {})),))
+    assert found_in(dataset(rows)).lines == []
+
+
 def test_a_box_alone_becomes_a_box():
     rows = picture("a.png", f"dog {NEARLY}", f"cat {RIGHT}", f"dog {LOW}")
     rows = replace(rows, found=(replace(rows.found[0], masks=None),))

@@ -13,6 +13,7 @@ import random_models
 from pipeline.detectors import florence2_calls
 from pipeline.detectors.florence2 import MAX_BYTES, SCORE_KINDS, SENTENCES, Florence2
 from pipeline.detectors.florence2_calls import Shapes
+from pipeline.detectors.views import View
 from pipeline.errors import ModelMissing
 from pipeline.media import Picture
 from pipeline.seams import Device
@@ -351,6 +352,19 @@ def test_the_same_answer_to_every_view(two_boxes, given, boxes):
     (found,) = opened(two_boxes, **given).detect(pictures()[:1], ["dog"])
     assert np.array(sorted(found.boxes_xyxy.tolist())) == pytest.approx(np.array(sorted(boxes)), abs=2e-3)
     assert set(found.prompts or ()) <= {"dog"}
+
+
+def test_few_views_are_in_memory_at_once(two_boxes, monkeypatch):
+    detector, made, looked_at = opened(two_boxes, mirrored=True, scales=(0.5, 0.4)), [], []
+    of, found = View.of, detector._found
+    monkeypatch.setattr(View, "of", lambda view, picture: made.append(view) or of(view, picture))
+    monkeypatch.setattr(
+        detector, "_found", lambda some, texts: looked_at.append((len(made), len(some))) or found(some, texts)
+    )
+    detector.detect(pictures()[:2], ["dog"])
+    assert [before for before, _ in looked_at] == np.cumsum([some for _, some in looked_at]).tolist()
+    assert looked_at[-1][0] == 8
+    assert len(looked_at) > 1
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from driving import save_pictures
 
 from pipeline import masks, toyworld
-from pipeline.errors import ConfigError, ModelMissing
+from pipeline.errors import BadRecord, ConfigError, ModelMissing
 from pipeline.formats.coco import read
 from pipeline.formats.yolo_rows import objects
-from pipeline.ultralytics import auto_annotate
+from pipeline.ultralytics import auto_annotate, write_labels
 
 WORDS = "circle, square, ring"
 TINY = {"options": {"detect.backend": "grounding"}, "det_model": "tiny-owlv2", "sam_model": "tiny-sam2"}
@@ -76,6 +76,13 @@ def test_errors_are_ours(call, error, said):
     save_pictures(Path("photos"), ["a.png"])
     with pytest.raises(error, match=said):
         call()
+
+
+@pytest.mark.parametrize(("one", "other"), [("0 0 0\n", ""), ("", "0 0 0\n"), ("0 0 0\n", "0 1 1\n")])
+def test_two_pictures_of_one_name_do_not_undo_each_other(one, other):
+    with pytest.raises(BadRecord, match=r"out/a.txt: two pictures would have this file of labels; rename one"):
+        write_labels([("a.txt", one), ("a.txt", other)], Path("out"))
+    assert labels("out") == ({"a.txt": one} if one else {})
 
 
 def test_a_pickle_is_opened_only_if_it_is_allowed():

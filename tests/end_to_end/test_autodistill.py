@@ -197,6 +197,7 @@ def test_overlapping_tiles_and_suppression(scenes, model, nms):
         (lambda m: GroundedSAM2(WORDS, model="Florence 3"), ConfigError, "want one of Florence 2, Grounding DINO"),
         (lambda m: m.predict("nowhere.jpg"), BadMedia, "No such file"),
         (lambda m: m.predict(7), ConfigError, "want a path, an array or a Pillow image, got int"),
+        (lambda m: m.predict(np.zeros((0, 0, 3), np.uint8)), ConfigError, r"an array of the shape \(0, 0, 3\) is no"),
         (lambda m: m.label("nowhere"), ConfigError, "nowhere: no such file or folder"),
         (lambda m: m.label(".", human_in_the_loop=True), ConfigError, "uploads to Roboflow"),
         (lambda m: m.label(".", output_folder="theirs"), ConfigError, "a train or valid folder that masklet did not"),

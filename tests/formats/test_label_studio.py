@@ -210,6 +210,8 @@ def test_what_a_picture_is_called(tmp_path, data, name):
         (task(region(image_rotation=90)), "is turned"),
         (task(region(), region(original_width=6)), r"was drawn at (4, 6) (h, w), the picture has (4, 5)"),
         (task(region(value=BRUSH | {"brushlabels": []})), "its label [] is no class"),
+        (task(region(value=BRUSH | {"brushlabels": [["dog"]]})), "its label [['dog']] is no class"),
+        (task(region(), image="http://[x/a.jpg"), "image is no address: Invalid IPv6 URL; give the picture's path"),
         (task(region(value=BRUSH | {"rle": [1]})), "rle has no head"),
         (task(region(value={"brushlabels": ["dog"]})), "rle is no list"),
         (task(region("polygonlabels", {"points": [[0, 0, 0]], "polygonlabels": ["dog"]})), "points are [[0, 0, 0]]"),

@@ -217,6 +217,17 @@ def test_every_name_has_an_id(name, wanted, file, sources, place):
     assert fidelity.compare([one], sav.read(place)).ok
 
 
+def test_nor_a_clip_and_a_frame_that_has_another_number_in_the_dataset(sources, place):
+    """Of a film of other frames than every n-th the first is written as 00000.jpg."""
+    of_film = film(sources, *FILM, name="f.mp4")
+    frames = tuple(replace(frame, index=frame.index + 1) for frame in of_film.frames)
+    clips = [replace(of_film, frames=frames), picture(sources, "f/00000.jpg", every_shape())]
+    sav.write(clips, ONTOLOGY, place)
+    ids = [path.relative_to(place).as_posix() for path in sorted(place.rglob("*_auto.json"))]
+    assert ids == ["2/f/00000_auto.json", "f_auto.json"]
+    assert fidelity.compare(clips, sav.read(place)).ok
+
+
 def test_no_two_clips_meet(sources, place):
     names = ["a.jpg", "a.png", "a/00000.jpg", "a_b.png", "a.b.png", "masklet.jsonl.png", "manifest.json", "x.png"]
     names += ["x_auto.json.png", "f.mp4.jpg", "2/a.png"]

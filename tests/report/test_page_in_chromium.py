@@ -349,6 +349,27 @@ def test_decisions_outlive_a_page_that_shows_less(tmp_path, watch):
     assert downloaded(page) == before
 
 
+def test_what_was_decided_later_is_read_later(tmp_path, watch):
+    """Whatever the runs are called, and though the browser numbers a second download."""
+    names = []
+    for number, run in enumerate(("zeta", "alpha")):
+        page = watch(made_page(made_run(tmp_path / run, CLASSES, ["a.png"]).rename(tmp_path / run / run))[0])
+        page.tab.clock.set_fixed_time(f"2026-11-2{number}T10:00:00Z")
+        page.press("a")
+        with page.tab.expect_download() as waiting:
+            page.press("d")
+        names.append(waiting.value.suggested_filename)
+    assert names == ["corrections-20261120100000-zeta.jsonl", "corrections-20261121100000-alpha.jsonl"]
+    for name in (*names, names[0].replace(".jsonl", " (1).jsonl")):
+        (tmp_path / name).write_text('{"version": 1, "picture": "p", "do": "accept", "uid": "u"}\n')
+    lines = Corrections([str(tmp_path)]).lines
+    assert [line.where.rpartition("/")[2].removesuffix(" line 1") for line in lines] == [
+        "corrections-20261120100000-zeta.jsonl",
+        "corrections-20261120100000-zeta (1).jsonl",
+        "corrections-20261121100000-alpha.jsonl",
+    ]
+
+
 def test_corrections_reach_the_next_dataset(tmp_path, watch):
     """Accepted, rejected, relabelled, mended and added in the page: read without complaint, and so in the dataset."""
     run = made_run(tmp_path, CLASSES, ["a.png", "b.png", "c.png"])

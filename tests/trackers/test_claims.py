@@ -105,6 +105,19 @@ def test_the_order_of_objects_changes_nothing():
     assert len(answers) == 1
 
 
+@pytest.mark.parametrize("rest", [0, 0.3, 0.6])
+def test_among_many_each_cell_is_one_objects(rest):
+    """Also what is passed on: no cell is two objects', none is nobody's, and the numbers of objects change nothing."""
+    for seed in range(100):
+        dice = np.random.default_rng(seed)
+        claims = {number: dice.random((6, 8)) < 0.6 for number in range(4)}
+        far = {number: dice.random((6, 8)).astype(np.float32) for number in range(4)}
+        out = shared(claims, far.__getitem__, lambda a, b: True, rest)
+        assert (np.sum([*out.values()], axis=0) == np.any([*claims.values()], axis=0)).all()
+        turned = shared({3 - n: own for n, own in claims.items()}, lambda n: far[3 - n], lambda a, b: True, rest)  # noqa: B023
+        assert all((turned[3 - number] == own).all() for number, own in out.items())
+
+
 def test_distances():
     assert (from_place(cells("#...", "....")) ** 2).round(2).tolist() == [[0, 1, 4, 9], [1, 2, 5, 10]]
     assert np.isinf(from_place(cells("....", "...."))).all()

@@ -12,7 +12,9 @@ from pipeline.seams import Device
 from pipeline.segments import reel
 from pipeline.toyworld import film
 from pipeline.trackers.identities import Roster
+from pipeline.trackers.lifecycle import Life
 from pipeline.trackers.sam2 import Sam2
+from pipeline.trackers.sam2_lives import Lives
 from pipeline.trackers.sam2_memory import Follower
 from pipeline.trackers.sam2_scene import Sam2Tracker
 
@@ -149,6 +151,24 @@ def test_what_is_born_late_is_followed_back(tracker):
     assert len(clip.found[8]) > 1
     assert [len(found) for found in clip.found[1:8]] == [len(clip.found[8])] * 7
     assert len(clip.found[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("lives", "kept"),
+    [
+        ({1: Life(0, 5), 2: Life(8, 8)}, "####"),  # it may be what was lost before
+        ({1: Life(0, 8), 2: Life(8, 8)}, "...#"),
+        ({2: Life(8, 8)}, "####"),
+    ],
+    ids=["lost", "there, too", "looked out for no more"],
+)
+def test_who_is_followed_back_meets_who_was_lost(lives, kept):
+    """A newborn, 2, claims the cells of 1, which is out of sight by now."""
+    there, here, claim = (np.array([[one == "#" for one in row]]) for row in ("###.", "...#", "####"))
+    now = Lives(None, lives, {2: here}, 2, 8)
+    rules = OPTIONS.model_copy(update={"reach": 4.0})
+    own = Sam2Tracker(None, rules)._settled_behind(now, {1: there}, {2: here}, {2: claim})[2]
+    assert "".join(".#"[int(cell)] for cell in own[0]) == kept
 
 
 def test_two_detections_of_one_thing_are_one_object(tracker):

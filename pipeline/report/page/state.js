@@ -114,9 +114,9 @@ function lines() {
   return out.map((line) => JSON.stringify(line) + '\n');
 }
 
-// One name for all downloads of a run as it stands: a later file takes the place of an earlier one, and those of runs
-// that came later are read later.
-const fileName = () => `corrections-${D.run.name.replace(/[^\w.-]+/g, '_').slice(0, 60) || 'run'}-${begun.slice(0, 19).replace(/\D/g, '')}.jsonl`;
+// One name for all downloads of a run as it stands: a later file takes the place of an earlier one, or is read after it
+// where the browser numbers it; and what was begun later, on this run or another, is read later.
+const fileName = () => `corrections-${begun.slice(0, 19).replace(/\D/g, '')}-${D.run.name.replace(/[^\w.-]+/g, '_').slice(0, 60) || 'run'}.jsonl`;
 function download() {
   const all = lines();
   if (!all.length) return say('No corrections yet');
