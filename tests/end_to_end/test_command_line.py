@@ -260,7 +260,6 @@ def test_results_go_to_stdout_and_json_is_all_there_is(words):
     assert json.loads(for_machines.stdout)
 
 
-@pytest.mark.usefixtures("pictures")
 @pytest.mark.usefixtures("finished")
 def test_a_folder_beside_the_one_that_is_meant():
     assert here("status", ".").stderr == "masklet: .: no run.db there; name the folder of a run, such as run\n"
@@ -272,6 +271,7 @@ def test_the_help_has_each_command_in_a_whole_sentence():
         assert "..." not in here(*words, "--help").stdout.partition("Commands:")[2].replace("Studio...", "")
 
 
+@pytest.mark.usefixtures("pictures")
 def test_warnings_go_to_stderr():
     said = here(*RUN, "--ontology", "dog, Dog", "--json")
     assert json.loads(said.stdout)["pictures"] == 3
