@@ -117,9 +117,17 @@ def test_a_film_comes_back_whatever_the_format_makes_of_it(name, tmp_path):
     assert out.pictures == (1 if format_of(name).films else 3)
 
 
-@pytest.mark.slow
-def test_seventy_thousand_objects(written, tmp_path):
-    _, format_, _, _, _ = written
+A_MINUTE = {"coco_polygon", "label_studio", "sav_png"}
+"""Formats that take so long to write 70 000 objects, and to read them."""
+
+
+def mark(name):
+    return pytest.mark.hours if name in A_MINUTE else pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=mark(n)) for n in sorted(FORMATS)])
+def test_seventy_thousand_objects(name, tmp_path):
+    format_ = format_of(name)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     place = tmp_path / "dataset"
