@@ -123,16 +123,22 @@ class _Comparison:
     def _pairs(
         self, before: Sequence[Object], after: Sequence[Object], rows: Sequence[int]
     ) -> Iterator[tuple[int, int]]:
-        """Which object is which: by uid, then by overlap."""
+        """Which object is which: by uid where they overlap, by overlap, and by uid where one was moved.
+
+        A uid alone may be of a run before, since it counts the objects of a class.
+        """
         extra = self.now.found[0].extra or ({},) * len(after)
         uids = [str(said.get("uid")) for said in extra]  # anything, in a dataset of others
         by_uid = {one.uid: row for row, one in enumerate(before)}
-        sure = {by_uid.pop(uids[row]): row for row in rows if uids[row] in by_uid}
-        yield from sure.items()
-        left = [row for row in range(len(before)) if row not in sure]
-        others = [row for row in rows if row not in sure.values()]
+        named = {by_uid.pop(uids[row]): row for row in rows if uids[row] in by_uid}
+        pairs = {row: other for row, other in named.items() if _overlap(before[row], after[other])}
+        left = [row for row in range(len(before)) if row not in pairs]
+        others = [row for row in rows if row not in pairs.values()]
         for i, j, _ in matched([before[row] for row in left], [after[row] for row in others]):
-            yield left[i], others[j]
+            pairs[left[i]] = others[j]
+        taken = set(pairs.values())
+        yield from pairs.items()
+        yield from ((row, other) for row, other in named.items() if row not in pairs and other not in taken)
 
     def _changes(self, row: int, one: Object, other_row: int, other: Object) -> Iterator[Correction]:
         """What is another in the dataset: the class, the mask, or where it only has boxes the box."""
@@ -162,6 +168,11 @@ class _Comparison:
             "by": self.by,
         }
         return Correction(**about, **said)
+
+
+def _overlap(one: Object, other: Object) -> bool:
+    (code, size_hw), (drawn, _) = one.seen[0], other.seen[0]
+    return bool(masks.iou([code], [drawn], size_hw)[0, 0] > 0)
 
 
 def _shape(found: Instances, row: int) -> dict[str, str | Box]:

@@ -122,3 +122,12 @@ def test_the_corrections_lead_from_the_one_to_the_other():
         (True, "dog"),
     ]
     assert fate.missed == []
+
+
+def test_a_uid_of_a_run_before_is_no_proof():
+    """The run has lost the dog on the left since, and numbers the other anew; the dataset is as it was exported."""
+    was = picture("a.png", f"dog {LEFT}", f"dog {RIGHT}")
+    told = tuple({"uid": f"{was.id}/dog/{number}"} for number in (0, 1))
+    place = dataset(replace(was, found=(replace(was.found[0], extra=told),)))
+    lines = found_in(place, was=(f"dog {RIGHT}",)).lines
+    assert [(one.do, one.to) for one in lines] == [("add", "dog")]
