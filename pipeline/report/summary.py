@@ -91,7 +91,7 @@ def _what(pictures: int, films: int) -> str:
 def fidelity_rows(dataset: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How what was read back overlaps with what was meant, what the format cannot say, and the worst objects."""
     told = dataset["fidelity"]
-    rows = [("read back", f"{told['objects']} objects, IoU {_ious(told)}")]
+    rows = [("read back", f"{told['objects']} objects, IoU {_ious(told)}" if told["objects"] else "no object")]
     poor = len(told["poor"])
     if poor:
         rows.append(("", f"{poor} below 0.9"))
