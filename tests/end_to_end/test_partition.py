@@ -67,7 +67,7 @@ def test_parts_together_are_the_whole(mixed):
 def test_a_film_of_another_part_is_not_decoded(mixed, monkeypatch):
     decoded = []
     probe = films.probe
-    monkeypatch.setattr(films, "probe", lambda path, most: decoded.append(Path(path).name) or probe(path, most))
+    monkeypatch.setattr(films, "probe", lambda path, most, tick: decoded.append(Path(path).name) or probe(path, most))
     for number in range(1, PARTS + 1):
         part(number)
     assert sorted(decoded) == ["a.mkv", "b.mkv"]
