@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import engine, outcome
 from pipeline.config import DEFAULT, Config, load
+from pipeline.database import a_run
 from pipeline.detections import dataset_of, detections_of
-from pipeline.errors import ConfigError
 from pipeline.export import export
 from pipeline.formats.writing import numbers_of
 from pipeline.labelled import how_many, labelled
@@ -73,9 +73,7 @@ class Run:
     """
 
     def __init__(self, place: Path) -> None:
-        if not (place / "run.db").is_file():
-            raise ConfigError(f"{place}: no run.db there; name the folder of a run")
-        self.place = place
+        self.place = a_run(place)
 
     @cached_property
     def config(self) -> Config:

@@ -50,10 +50,18 @@ def connect(path: Path | None) -> sqlite3.Connection:
     return connect(path)
 
 
+def a_run(folder: Path) -> Path:
+    """The folder, if it is a run's; raises `ConfigError`, which names a run that is in it."""
+    if not (folder / "run.db").is_file():
+        inside = next(iter(sorted(folder.glob("*/run.db"))), None)
+        such = f", such as {inside.parent}" if inside else ""
+        raise ConfigError(f"{folder}: no run.db there; name the folder of a run{such}")
+    return folder
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open another run's store for reading; raises `ConfigError` where that cannot be."""
-    if not path.is_file():
-        raise ConfigError(f"{path.parent}: no run.db there; name the folder of a run")
+    a_run(path.parent)
     closed = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     how = "immutable=1" if closed else "mode=ro"  # SQLite reads a log beside files of its own, which it has to make
     try:

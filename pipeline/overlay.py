@@ -157,7 +157,7 @@ class Painter:
         """Draw objects that are in sight onto a picture."""
         import supervision as sv
 
-        numbers = np.arange(1, len(found) + 1) if found.track_ids is None else found.track_ids
+        numbers = numbers_of(found)
         colors = numbers - 1  # the palette begins again where it ends
         shown = scene.shape[0], scene.shape[1]
         coded = [None if code is None else scaled(code, found.size_hw, shown) for code in found.masks or ()]
@@ -191,6 +191,11 @@ def _resized(rgb: Rgb, size_hw: masks.Size) -> Bgr:
     cv2 = pixels.opencv()
     how = cv2.INTER_AREA if size_hw[0] < rgb.shape[0] else cv2.INTER_CUBIC
     return np.ascontiguousarray(cv2.resize(rgb, size_hw[::-1], interpolation=how)[..., ::-1])
+
+
+def numbers_of(found: Instances) -> NDArray[np.int64]:
+    """The identities of rows, (N,); without any, their places from 1."""
+    return np.arange(1, len(found) + 1) if found.track_ids is None else found.track_ids
 
 
 def scaled(code: bytes, size_hw: masks.Size, to_hw: masks.Size) -> bytes:

@@ -14,12 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline import choose, films, media, records
 from pipeline.errors import BadMedia, ConfigError
 from pipeline.partition import Part
 from pipeline.segments import sampled
+from pipeline.split import Pattern
 
 LOOKING = 4  # threads that read and hash files
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
@@ -34,7 +35,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field("", description="a folder (with all folders in it), a file, or a .txt with one path a line")
-    only: str = Field(
+    only: Pattern = Field(
         "", description="of the files, those in whose name this pattern (Python's re) finds something, as in \\.jpg$"
     )
     max_pixels: int = Field(
@@ -48,15 +49,6 @@ class Source(BaseModel):
         description="a folder of pictures alone (no folder and no film in it) is a film, with so many of them a second;"
         " else they are stills",
     )
-
-    @field_validator("only")
-    @classmethod
-    def _a_pattern(cls, text: str) -> str:
-        try:
-            re.compile(text)
-        except re.error as error:
-            raise ValueError(f"{text!r} is no pattern: {error}") from error
-        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,27 @@ is nothing to store. Classes are not balanced over the sides: that would move pi
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.formats.sides import SIDES
 from pipeline.records import Clip
 
 OFF = 0.05
 """A class of which a side has so much more or less than was asked for is named."""
+
+
+def _compiles(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no pattern: {error}") from error
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+"""A pattern of Python's re that is looked for in names, as text."""
 
 
 class Rules(BaseModel):
@@ -26,21 +38,12 @@ class Rules(BaseModel):
     train: float | None = Field(None, gt=0, le=1, description="what is left, and may be left out")
     val: float = Field(0.0, ge=0, lt=1, description="share of the groups: pictures and films")
     test: float = Field(0.0, ge=0, lt=1)
-    group: str = Field(
+    group: Pattern = Field(
         "",
         description="a pattern (Python's re) looked for in the picture's name: what it finds, or its first group in"
         " parentheses, stays together on one side, as in ^(.*?)/ for folders",
     )
     salt: str = Field("", description="another text gives another split")
-
-    @field_validator("group")
-    @classmethod
-    def _a_pattern(cls, text: str) -> str:
-        try:
-            re.compile(text)
-        except re.error as error:
-            raise ValueError(f"{text!r} is no pattern: {error}") from error
-        return text
 
     @model_validator(mode="after")
     def _one_whole(self) -> "Rules":

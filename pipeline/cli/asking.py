@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.errors import ConfigError, UnknownName, nearest
+from pipeline.errors import UnknownName, nearest
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -16,23 +16,19 @@ if TYPE_CHECKING:
 SUFFIXES = (".yaml", ".yml")
 """How the name of a config may end."""
 
-
-def a_run(folder: Path) -> Path:
-    """The folder, if it is a run's; raises `ConfigError`, which names a run that is in it."""
-    if not (folder / "run.db").is_file():
-        inside = next(iter(sorted(folder.glob("*/run.db"))), None)
-        such = f", such as {inside.parent}" if inside else ""
-        raise ConfigError(f"{folder}: no run.db there; name the folder of a run{such}")
-    return folder
-
-
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Results for machines, on stdout.")
 RUN = click.argument(
     "run_folder",
     metavar="RUN",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    callback=lambda _, __, folder: a_run(folder),
+    callback=lambda _, __, folder: _a_run(folder),
 )
+
+
+def _a_run(folder: Path) -> Path:
+    from pipeline.database import a_run
+
+    return a_run(folder)
 
 
 def about_the_run(command: Any) -> Any:
@@ -102,7 +98,7 @@ def store_of(run_folder: Path) -> "Store":
     """The store of a run; raises `ConfigError` where there is none."""
     from pipeline.store import Store
 
-    return Store(a_run(run_folder) / "run.db", read_only=True)
+    return Store(_a_run(run_folder) / "run.db", read_only=True)
 
 
 def warn(config: "Config", place: Path | None = None) -> list[str]:

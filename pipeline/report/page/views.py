@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import geometry, masks, pixels
 from pipeline.media import Rgb
-from pipeline.overlay import Painter, scaled
+from pipeline.overlay import Painter, numbers_of, scaled
 from pipeline.records import Instances
 
 Window = tuple[int, int, int, int]
@@ -87,7 +87,7 @@ def part(found: Instances, window: Window, hw: masks.Size) -> tuple[Instances, l
         seen &= found.visible
     rows = np.flatnonzero(seen).tolist()
     codes = [None if found.masks is None else found.masks[row] for row in rows]
-    numbers = np.arange(1, len(found) + 1) if found.track_ids is None else found.track_ids
+    numbers = numbers_of(found)
     shown = Instances(
         hw,
         boxes[rows],
@@ -150,5 +150,4 @@ def _resized(rgb: Rgb, hw: masks.Size) -> Rgb:
 
 def only(found: Instances, rows: Sequence[int]) -> Instances:
     """Some rows of a frame, which keep their numbers."""
-    numbers = np.arange(1, len(found) + 1) if found.track_ids is None else found.track_ids
-    return replace(found, track_ids=numbers).take(np.array(rows, np.int64))
+    return replace(found, track_ids=numbers_of(found)).take(np.array(rows, np.int64))
